@@ -23,11 +23,13 @@ STATE = VENV / "setup"  # stamps, logs and the messages' build tree
 LOCK = ROOT / "requirements.lock"
 SUITED = ((3, 10), (3, 11), (3, 12), (3, 13))  # the Python versions that the ROS 2 wheels exist for
 STEPS = 5
+DEBIAN = "On Debian and Ubuntu: apt-get install g++ make python3-dev python3-venv"
 # Left by a ROS 2 environment or a virtual environment that the caller has active: they must not leak in.
-FOREIGN = (
-    "PYTHONPATH PYTHONHOME VIRTUAL_ENV LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH "
-    "ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION _ROS_WHEELS_BOOTSTRAP_COMPLETE"
-).split()
+FOREIGN = {
+    *("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE"),
+    *("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH"),
+    *("ROS_DISTRO", "ROS_VERSION", "ROS_PYTHON_VERSION"),
+}
 
 
 class SetupError(Exception):
@@ -101,7 +103,7 @@ def choose_python() -> str:
         if version_of(name) in SUITED:
             return name
     found = ", ".join(f"{name} is {'.'.join(map(str, version_of(name) or ())) or 'not there'}" for name in names)
-    raise SetupError(f"Python 3.10 to 3.13 is needed, but {found}. Install one and say `make setup PYTHON=/path/to/it`.")
+    raise SetupError(f"Python 3.10 to 3.13 is needed, but {found}. Install one; `make setup PYTHON=...` names it.")
 
 
 def digest(*parts: str | Path) -> str:
@@ -136,9 +138,8 @@ def make_venv() -> str:
         shutil.rmtree(VENV, ignore_errors=True)
         done = subprocess.run([python, "-m", "venv", str(VENV)], capture_output=True, text=True, env=environment())
         if done.returncode:
-            raise SetupError(f"{done.stdout}{done.stderr}On Debian and Ubuntu: apt-get install python3-venv python3-dev")
+            raise SetupError(f"{done.stdout}{done.stderr}{DEBIAN}")
         STATE.mkdir(exist_ok=True)
-        (STATE / ".gitignore").write_text("*\n")
         stamp("venv", place)
     return digest(place, str(have), platform.machine())
 
@@ -165,7 +166,7 @@ def mend_cmake_files() -> None:
         [str(VENV / "bin/python"), "-c", code], capture_output=True, text=True, check=True, env=environment()
     )
     python_include, numpy_include = done.stdout.splitlines()
-    farm = re.compile(r"/opt/python/cp\d+-cp\d+/(?:(include/python[\d.]+)|lib/python[\d.]+/site-packages/numpy/[\w/]*include)")
+    farm = re.compile(r"/opt/python/[^/;\"]+/(?:(include/python[\d.]+)|lib/[^;\"]*/numpy/[\w/]*include)")
     for path in (VENV / "share").glob("*/cmake/*.cmake"):
         text = path.read_text()
         mended = farm.sub(lambda match: python_include if match[1] else numpy_include, text)
@@ -175,14 +176,19 @@ def mend_cmake_files() -> None:
 
 def build_messages(packages_key: str) -> str:
     """Step 3: msg/ and action/, with the real tool chain, into the environment's own prefix."""
-    sources = [ROOT / "CMakeLists.txt", ROOT / "package.xml", *sorted(ROOT.glob("msg/*.msg")), *sorted(ROOT.glob("action/*.action"))]
+    sources = [
+        ROOT / "CMakeLists.txt",
+        ROOT / "package.xml",
+        *sorted(ROOT.glob("msg/*")),
+        *sorted(ROOT.glob("action/*")),
+    ]
     key = digest(packages_key, *(part for path in sources for part in (path.name, path)))
     site = next((VENV / "lib").glob("python3.*/site-packages"))
     if not stamped("messages", key):
         say(3, "Building the ROS messages (about 20 s) ...")
         need = [tool for tool in ("g++", "make") if not shutil.which(tool)]
         if need:
-            raise SetupError(f"{' and '.join(need)} not found. On Debian and Ubuntu: apt-get install g++ make python3-dev")
+            raise SetupError(f"{' and '.join(need)} not found. {DEBIAN}")
         shutil.rmtree(STATE / "build", ignore_errors=True)
         for stale in (site / "mbmf_ros", VENV / "share/mbmf_ros", VENV / "include/mbmf_ros"):
             shutil.rmtree(stale, ignore_errors=True)
@@ -197,7 +203,7 @@ def build_messages(packages_key: str) -> str:
                 "-DCMAKE_INSTALL_RPATH=$ORIGIN;$ORIGIN/../../..",
             ],
             STATE / "messages.log",
-            "Python.h not found? On Debian and Ubuntu: apt-get install python3-dev. Else: make clean setup",
+            f"Where it misses Python.h: {DEBIAN} Otherwise: make clean setup",
             AMENT_PREFIX_PATH=str(VENV),
             CMAKE_PREFIX_PATH=str(VENV),
         )  # fmt: skip
