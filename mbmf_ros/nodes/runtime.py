@@ -1,0 +1,183 @@
+"""What every node shares: start and stop, typed parameters, diagnostics."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.clock import Clock
+from rclpy.clock import ClockType  # pyright: ignore[reportPrivateImportUsage]  # Humble has it nowhere else
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+from mbmf_ros.config import override
+from mbmf_ros.errors import MbmfError, unknown
+
+Config = TypeVar("Config")
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+"""For timers that follow the wall, whatever /clock does and however the system's clock is set."""
+
+_RCLPY_OWN = ("use_sim_time", "start_type_description_service")
+
+
+def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
+    """Run one node until it is told to stop; returns the process's exit code.
+
+    Bad input (MbmfError) is one line on stderr and exit code 2.
+    """
+    node, code = None, 0
+    try:
+        rclpy.init(args=args)
+        node = make_node()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        gc.collect()
+        gc.freeze()  # what exists now lives as long as the process: the collector need not look at it again
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except MbmfError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return code
+
+
+def option(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
+    """A dataclass field that becomes a described, ranged ROS parameter. Name the unit in the description."""
+    return dataclasses.field(default=default, metadata={"description": description, "low": low, "high": high})
+
+
+def declare(node: Node, config: Config, free: Iterable[str] = ()) -> Config:
+    """Declare one ROS parameter per field of the dataclass instance ``config``; returns it with the overrides put in.
+
+    A nested dataclass becomes a dotted name (``planner.batch_size``). Parameters are read once: setting one later is
+    refused by ROS. Every parameter that was given to this node must be known; in parameter files address a node by
+    ``/**/<node name>:``, which survives namespaces and tells nobody else.
+
+    Args:
+        node: the node, not yet declared on.
+        config: defaults.
+        free: namespaces whose keys somebody else checks; read them with :func:`given`.
+
+    Raises:
+        MbmfError: an unknown key (names the nearest known one), a wrong type, or a value out of range.
+    """
+    where = node.get_name()
+    fields = dict(_leaves(config))
+    overrides = {name: parameter.value for name, parameter in node._parameter_overrides.items()}
+    for name in overrides:
+        mine = name in fields or name in _RCLPY_OWN or name.startswith("qos_overrides.")
+        if not mine and not any(name.startswith(f"{prefix}.") for prefix in free):
+            raise unknown(f"parameter of {where}", name, fields)
+    config = override(config, _nested({name: overrides[name] for name in fields if name in overrides}), where)
+    for name, field in fields.items():
+        value = _value(config, name)
+        _check_range(f"{where}.{name}", value, field)
+        parameter = list(value) if isinstance(value, tuple) else value
+        node.declare_parameter(name, parameter, _descriptor(field, value), ignore_override=True)
+    return config
+
+
+def given(node: Node, namespace: str) -> dict[str, Any]:
+    """The overrides given to the node under ``namespace``, nested, unchecked: for ``free`` namespaces."""
+    prefix = f"{namespace}."
+    overrides = node._parameter_overrides.items()
+    return _nested({name[len(prefix) :]: item.value for name, item in overrides if name.startswith(prefix)})
+
+
+def _leaves(config: Any, prefix: str = "") -> Iterable[tuple[str, dataclasses.Field]]:
+    """Dotted name and field of every leaf."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            yield from _leaves(value, f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", field
+
+
+def _value(config: Any, name: str) -> Any:
+    for part in name.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted names as nested mappings."""
+    out: dict[str, Any] = {}
+    for name, value in flat.items():
+        *parents, leaf = name.split(".")
+        inner = out
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[leaf] = list(value) if hasattr(value, "typecode") else value  # ROS gives arrays of numbers as array.array
+    return out
+
+
+def _check_range(where: str, value: Any, field: dataclasses.Field) -> None:
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    if value is None or isinstance(value, (str, bool, tuple)):
+        return
+    if (low is not None and value < low) or (high is not None and value > high):
+        allowed = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
+        raise MbmfError(f"{where}: expected {allowed}, got {value}")
+
+
+def _descriptor(field: dataclasses.Field, value: Any) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=field.metadata.get("description", ""), read_only=True)
+    descriptor.dynamic_typing = value is None
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    if low is None and high is None:
+        return descriptor
+    if isinstance(value, float):
+        bounds = (-1e300 if low is None else float(low), 1e300 if high is None else float(high))
+        descriptor.floating_point_range = [FloatingPointRange(from_value=bounds[0], to_value=bounds[1])]
+    elif isinstance(value, int) and not isinstance(value, bool):
+        limits = (-(2**63) if low is None else int(low), 2**63 - 1 if high is None else int(high))
+        descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1], step=0)]
+    return descriptor
+
+
+Fill = Callable[[], tuple[bytes, str, Mapping[str, Any]]]
+"""What a node says about itself: level (OK, WARN, ERROR), one line for people, and values."""
+
+
+class Diagnostics:
+    """Publishes a node's condition on /diagnostics once per second of wall time.
+
+    Args:
+        node: the node.
+        hardware_id: what it is about, e.g. the robot's name.
+        fill: called for every message.
+    """
+
+    def __init__(self, node: Node, hardware_id: str, fill: Fill):
+        self._node, self._hardware_id, self._fill = node, hardware_id, fill
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._timer = node.create_timer(1.0, self.publish, clock=STEADY)
+
+    def publish(self) -> None:
+        """Publish now."""
+        level, message, values = self._fill()
+        status = DiagnosticStatus(level=level, message=message, hardware_id=self._hardware_id)
+        status.name = self._node.get_fully_qualified_name().lstrip("/")
+        status.values = [KeyValue(key=key, value=_text(value)) for key, value in values.items()]
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
