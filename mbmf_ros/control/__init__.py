@@ -1,0 +1,1 @@
+"""Tasks, planners and the model predictive controller."""

@@ -1,0 +1,151 @@
+"""The model predictive controller: one plan per control step on the newest model."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from mbmf_ros.control.path import Path, PathTracker
+from mbmf_ros.control.planners import Plan, Planner
+from mbmf_ros.control.tasks import FollowPath, FollowPathConfig
+from mbmf_ros.dynamics.model import Dynamics
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.robots import RobotSpec
+
+
+@dataclass(frozen=True)
+class MpcConfig:
+    """How the controller drives.
+
+    Attributes:
+        follow_path: the task's weights.
+        plan_rows: following rows of the plan handed to the bridge, for when the next answer is late.
+        shown_candidates: candidates handed out for display.
+    """
+
+    follow_path: FollowPathConfig = field(default_factory=FollowPathConfig)
+    plan_rows: int = 4
+    shown_candidates: int = 24
+
+
+@dataclass(frozen=True)
+class Step:
+    """The answer to one measurement.
+
+    Attributes:
+        action: (nu,), in [-1, 1].
+        plan: following rows (rows, nu).
+        idle: there is no path, no model, or the path is done: ``action`` is the safe action.
+        plan_time_s: wall time this took [s].
+        planned_return, terms: imagined return of the best candidate, and its reward terms.
+        progress_m, cross_track_m, done: the robot on its path.
+        optimal_xy: predicted positions of the best candidate (H + 1, 2) [m], odometry frame.
+        candidates_xy, candidates_return: some of the candidates, (C, H + 1, 2) and (C,).
+    """
+
+    action: np.ndarray
+    plan: np.ndarray
+    idle: bool
+    plan_time_s: float
+    planned_return: float = float("nan")
+    terms: dict[str, float] = field(default_factory=dict)
+    progress_m: float = 0.0
+    cross_track_m: float = 0.0
+    done: bool = False
+    optimal_xy: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+    candidates_xy: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 2)))
+    candidates_return: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+class MpcController:
+    """Answers each measurement with an action. Its only memory: the path's progress and the last plan.
+
+    Args:
+        spec: the robot.
+        planner: the planner.
+        config: the controller's settings.
+        seed: of the planner's noise.
+    """
+
+    def __init__(self, spec: RobotSpec, planner: Planner, config: MpcConfig | None = None, seed: int = 0):
+        self.spec = spec
+        self.planner = planner
+        self.config = config or MpcConfig()
+        self.model: Dynamics | None = None
+        self.version = 0
+        self.tracker: PathTracker | None = None
+        self._warm: Plan | None = None
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def swap(self, model: Dynamics, version: int) -> None:
+        """Use ``model`` from the next control step on; the warm start is kept.
+
+        Raises:
+            MbmfError: the model is another robot's.
+        """
+        if model.spec.name != self.spec.name:
+            raise MbmfError(f"the model is of robot {model.spec.name!r}, this controller drives {self.spec.name!r}")
+        self.model, self.version = model, version
+
+    def set_path(self, path: Path | None) -> None:
+        """Follow ``path`` from the next control step on; None: stand still."""
+        self.tracker = PathTracker(path) if path is not None else None
+
+    def reset(self) -> None:
+        """A new episode: no path, no warm start."""
+        self.tracker, self._warm = None, None
+
+    def act(self, m: np.ndarray) -> Step:
+        """The action for measurement ``m`` (nm,).
+
+        Raises:
+            MbmfError: the measurement is malformed, or no candidate has a finite return.
+        """
+        started = time.perf_counter()
+        problem = self.spec.measurement.problem(m)
+        if problem:
+            raise MbmfError(f"unusable measurement of {self.spec.name!r}: {problem}")
+        tracker, model = self.tracker, self.model
+        if tracker is not None and not tracker.done:
+            tracker.update(m[:2])
+        if tracker is None or tracker.done or model is None:
+            self._warm = None
+            return self._idle(tracker, started)
+        x = torch.from_numpy(model.profile.encode(m).astype(np.float32))
+        task = FollowPath(tracker.path, tracker.progress_m, model.profile, self.config.follow_path, self.spec.dt_s)
+        with torch.inference_mode():
+            plan = self.planner.plan(x, model, task, self._warm, self._generator)
+        if not np.isfinite(plan.planned_return):
+            self._warm = None
+            raise MbmfError("no candidate has a finite imagined return; the model does not fit the robot's state")
+        self._warm = plan
+        rows = plan.actions[: 1 + self.config.plan_rows].double().numpy()
+        shown = slice(None, None, max(1, len(plan.returns) // self.config.shown_candidates))
+        positions = model.profile.xy(plan.rollouts)
+        return Step(
+            action=rows[0],
+            plan=rows[1:],
+            idle=False,
+            plan_time_s=time.perf_counter() - started,
+            planned_return=plan.planned_return,
+            terms=plan.terms,
+            progress_m=tracker.progress_m,
+            cross_track_m=tracker.cross_track_m,
+            optimal_xy=positions[plan.returns.argmax()].numpy(),
+            candidates_xy=positions[shown].numpy(),
+            candidates_return=plan.returns[shown].numpy(),
+        )
+
+    def _idle(self, tracker: PathTracker | None, started: float) -> Step:
+        return Step(
+            action=np.array(self.spec.safe_action),
+            plan=np.empty((0, self.spec.nu)),
+            idle=True,
+            plan_time_s=time.perf_counter() - started,
+            progress_m=tracker.progress_m if tracker else 0.0,
+            cross_track_m=tracker.cross_track_m if tracker else 0.0,
+            done=tracker is not None and tracker.done,
+        )

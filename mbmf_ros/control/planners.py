@@ -1,0 +1,257 @@
+"""Sampling-based planners: random shooting (the paper), iCEM and MPPI.
+
+All draw candidate action sequences, imagine them with the learnt model, and score them with the task; they differ in
+how candidates are drawn and how the scores are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from mbmf_ros.config import override
+from mbmf_ros.control.tasks import Task
+from mbmf_ros.dynamics.model import Dynamics
+from mbmf_ros.errors import unknown
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An action sequence for the next ``H`` control steps and what led to it.
+
+    Attributes:
+        actions: (H, nu).
+        elites: best candidates, best first, (M, H, nu); they start the next plan.
+        planned_return: imagined return of the best candidate.
+        terms: its reward terms, summed over the horizon.
+        rollouts: states (K, H + 1, nx) of the last candidates.
+        returns: (K,) their returns.
+    """
+
+    actions: Tensor
+    elites: Tensor
+    planned_return: float
+    terms: dict[str, float]
+    rollouts: Tensor = field(repr=False)
+    returns: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """What every sampling planner has.
+
+    Attributes:
+        batch_size: candidates per iteration, K.
+        time_steps: horizon in control steps, H.
+        action_limit: actions stay within +- this, at most 1.
+        iterations: rounds of sampling.
+    """
+
+    batch_size: int = 128
+    time_steps: int = 16
+    action_limit: float = 0.5
+    iterations: int = 1
+
+
+@dataclass(frozen=True)
+class RandomShootingConfig(SamplingConfig):
+    """The paper's planner, with the ant's H and K (appendix A)."""
+
+    batch_size: int = 7000
+    time_steps: int = 15
+    action_limit: float = 1.0
+
+
+@dataclass(frozen=True)
+class IcemConfig(SamplingConfig):
+    """iCEM (Pinneri et al., 2020): warm-started cross-entropy method with correlated noise and kept elites.
+
+    Attributes:
+        noise: standard deviation of the first round's candidates about the warm start.
+        min_noise: the standard deviation never falls below this.
+        hold: control steps for which a candidate's noise keeps its value.
+        elite_share: share of the candidates that the next round is fitted to.
+        kept_elites: elites of the last round and of the last plan that compete again.
+        momentum: share of the old mean and deviation that stays after each round.
+    """
+
+    iterations: int = 2
+    noise: float = 0.3
+    min_noise: float = 0.05
+    hold: int = 2
+    elite_share: float = 0.1
+    kept_elites: int = 4
+    momentum: float = 0.1
+
+
+@dataclass(frozen=True)
+class MppiConfig(SamplingConfig):
+    """MPPI (Williams et al., 2017): mean of the candidates, weighted by their exponentiated returns.
+
+    Attributes:
+        noise: standard deviation of the candidates about the warm start.
+        hold: control steps for which a candidate's noise keeps its value.
+        temperature: of the weights, as a share of the standard deviation of the returns.
+    """
+
+    iterations: int = 2
+    noise: float = 0.2
+    hold: int = 2
+    temperature: float = 0.3
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Where a planner looks for good action sequences: mean and standard deviation (H, nu), and sequences to try again
+    (M, H, nu)."""
+
+    mean: Tensor
+    deviation: Tensor
+    kept: Tensor
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Candidates (K, H, nu), their imagined states (K, H + 1, nx), reward terms (K, H) by name, and returns (K,)."""
+
+    u: Tensor
+    rollouts: Tensor
+    terms: dict[str, Tensor]
+    returns: Tensor
+
+
+Config = TypeVar("Config", bound=SamplingConfig)
+
+
+class Planner(Generic[Config]):
+    """Base of the planners: draw, imagine and score, update; keeps no state between plans."""
+
+    def __init__(self, config: Config):
+        self.config = config
+
+    def plan(self, x: Tensor, model: Dynamics, task: Task, warm: Plan | None, generator: torch.Generator) -> Plan:
+        """Plan from state ``x`` (nx,); ``warm`` is the plan of one control step ago."""
+
+        def improve(belief: Belief) -> tuple[Belief, Scored]:
+            u = self.draw(belief, generator).clamp(-self.config.action_limit, self.config.action_limit)
+            rollouts = model.imagine(x.expand(len(u), -1), u)
+            terms = task.terms(rollouts, u)
+            returns = torch.stack(list(terms.values())).sum((0, 2)).nan_to_num(nan=-torch.inf)
+            scored = Scored(u, rollouts, terms, returns)
+            return self.update(belief, scored), scored
+
+        belief, scored = improve(self.start(warm, model.spec.nu))
+        for _ in range(self.config.iterations - 1):
+            belief, scored = improve(belief)
+        best = int(scored.returns.argmax())
+        terms = {name: float(values[best].sum()) for name, values in scored.terms.items()}
+        return Plan(belief.mean, belief.kept, float(scored.returns[best]), terms, scored.rollouts, scored.returns)
+
+    def start(self, warm: Plan | None, nu: int) -> Belief:
+        """The belief before the first round."""
+        zeros = torch.zeros(self.config.time_steps, nu)
+        mean = shifted(warm.actions) if warm else zeros
+        return Belief(mean, torch.zeros_like(mean), shifted(warm.elites) if warm else zeros[None])
+
+    def draw(self, belief: Belief, generator: torch.Generator) -> Tensor:
+        """Candidates (K, H, nu)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def update(self, belief: Belief, scored: Scored) -> Belief:
+        """The belief after scoring candidates."""
+        raise NotImplementedError(type(self).__name__)
+
+    def noise(self, count: int, nu: int, hold: int, generator: torch.Generator) -> Tensor:
+        """Standard normal noise (count, H, nu) that keeps its value for ``hold`` steps, with a random first change."""
+        horizon = self.config.time_steps
+        fresh = torch.randn(count, -(-horizon // hold) + 1, nu, generator=generator)
+        offset = int(torch.randint(hold, (), generator=generator))
+        return fresh.repeat_interleave(hold, dim=1)[:, offset : offset + horizon]
+
+
+def shifted(actions: Tensor) -> Tensor:
+    """Action sequences (..., H, nu) one control step later; the last action is repeated."""
+    return torch.cat([actions[..., 1:, :], actions[..., -1:, :]], dim=-2)
+
+
+class RandomShooting(Planner[RandomShootingConfig]):
+    """Uniform candidates, the best one is executed (paper, section IV-C)."""
+
+    def draw(self, belief: Belief, generator: torch.Generator) -> Tensor:
+        shape = (self.config.batch_size, *belief.mean.shape)
+        return (2 * torch.rand(shape, generator=generator) - 1) * self.config.action_limit
+
+    def update(self, belief: Belief, scored: Scored) -> Belief:
+        best = scored.u[scored.returns.argmax()]
+        return Belief(best, belief.deviation, best[None])
+
+
+class Icem(Planner[IcemConfig]):
+    """Refits a Gaussian to the elites and executes its mean."""
+
+    def start(self, warm: Plan | None, nu: int) -> Belief:
+        belief = super().start(warm, nu)
+        return Belief(belief.mean, torch.full_like(belief.mean, self.config.noise), belief.kept)
+
+    def draw(self, belief: Belief, generator: torch.Generator) -> Tensor:
+        config = self.config
+        fresh = max(0, config.batch_size - 1 - len(belief.kept))
+        drawn = belief.deviation * self.noise(fresh, belief.mean.shape[-1], config.hold, generator)
+        return torch.cat([belief.mean[None], belief.kept, belief.mean + drawn])
+
+    def update(self, belief: Belief, scored: Scored) -> Belief:
+        config = self.config
+        elites = scored.u[scored.returns.topk(max(2, round(config.elite_share * len(scored.u)))).indices]
+        mean = torch.lerp(elites.mean(0), belief.mean, config.momentum)
+        deviation = torch.lerp(elites.std(0), belief.deviation, config.momentum).clamp_min(config.min_noise)
+        return Belief(mean, deviation, elites[: config.kept_elites])
+
+
+class Mppi(Planner[MppiConfig]):
+    """Moves the mean towards good candidates, the more the better they are."""
+
+    def draw(self, belief: Belief, generator: torch.Generator) -> Tensor:
+        config = self.config
+        drawn = config.noise * self.noise(config.batch_size - 1, belief.mean.shape[-1], config.hold, generator)
+        return torch.cat([belief.mean[None], belief.mean + drawn])
+
+    def update(self, belief: Belief, scored: Scored) -> Belief:
+        returns = scored.returns
+        finite = returns[returns.isfinite()]
+        scale = self.config.temperature * finite.std().clamp_min(1e-6) if len(finite) > 1 else torch.ones(())
+        weights = ((returns - returns.max()) / scale).softmax(0)
+        mean = torch.einsum("k,khu->hu", weights, scored.u)
+        return Belief(mean, belief.deviation, mean[None])
+
+
+_PLANNERS: dict[str, tuple[type[Planner[Any]], SamplingConfig]] = {
+    "random_shooting": (RandomShooting, RandomShootingConfig()),
+    "icem": (Icem, IcemConfig()),
+    "mppi": (Mppi, MppiConfig()),
+}
+PLANNERS = tuple(_PLANNERS)
+
+
+def planner_defaults(name: str) -> SamplingConfig:
+    """Default configuration of the planner ``name``.
+
+    Raises:
+        MbmfError: there is no such planner.
+    """
+    if name not in _PLANNERS:
+        raise unknown("planner", name, PLANNERS)
+    return _PLANNERS[name][1]
+
+
+def make_planner(name: str, overrides: Mapping[str, Any] | None = None) -> Planner[Any]:
+    """The planner ``name``, with ``overrides`` of its configuration.
+
+    Raises:
+        MbmfError: no such planner, an unknown key, or a value of the wrong type.
+    """
+    defaults = planner_defaults(name)
+    return _PLANNERS[name][0](override(defaults, overrides or {}, f"planner {name}"))

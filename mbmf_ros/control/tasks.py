@@ -1,0 +1,109 @@
+"""Tasks: what a planner should bring about, as rewards of predicted transitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mbmf_ros.control.path import Path
+from mbmf_ros.robots import StateProfile
+
+
+class Task(Protocol):
+    """A reward. Pure: what changes from step to step is given when the task is made for that step."""
+
+    def terms(self, x: Tensor, u: Tensor) -> dict[str, Tensor]:
+        """Rewards (K, H) of rollouts ``x`` (K, H + 1, nx) under ``u`` (K, H, nu), by name; their sum counts."""
+        ...
+
+
+@dataclass(frozen=True)
+class FollowPathConfig:
+    """Weights of path following: one set for every path.
+
+    Attributes:
+        speed_cap_mps: progress faster than this earns nothing more.
+        progress: reward for a speed of 1 m/s along the path.
+        cross_track: cost of being 1 m off the path.
+        tilt: cost per unit of ``min_up`` minus the cosine of the tilt.
+        min_up: see ``tilt``.
+        height: cost per metre above ``max_height_m``: jumping.
+        max_height_m: see ``height``.
+        joint_speed: cost of a mean squared joint velocity of 1 rad^2/s^2: violent motion ends in falls.
+        effort: cost per squared norm of the action.
+    """
+
+    speed_cap_mps: float = 1.0
+    progress: float = 1.0
+    cross_track: float = 3.0
+    tilt: float = 20.0
+    min_up: float = 0.85
+    height: float = 5.0
+    max_height_m: float = 0.75
+    joint_speed: float = 0.01
+    effort: float = 0.02
+
+
+class FollowPath:
+    """Follow a path from where the robot is on it (paper, Alg. 2, in metres and with progress capped).
+
+    Args:
+        path: the path.
+        progress_m: measured progress along it; only the stretch from just behind it to ``window_m`` ahead counts.
+        profile: reads positions and posture from states.
+        config: the weights.
+        dt_s: control period [s].
+    """
+
+    name = "follow_path"
+
+    def __init__(
+        self,
+        path: Path,
+        progress_m: float,
+        profile: StateProfile,
+        config: FollowPathConfig,
+        dt_s: float,
+        window_m: float = 2.5,
+    ):
+        self.profile = profile
+        self.config = config
+        self.dt_s = dt_s
+        arc = path.arc_m
+        near = (arc[1:] >= progress_m - 0.1) & (arc[:-1] <= progress_m + window_m)
+        start, end = path.points[:-1][near], path.points[1:][near]
+        along = end - start
+        length = arc[1:][near] - arc[:-1][near]
+        self.start = torch.from_numpy(start.astype("float32"))  # (S, 2)
+        self.direction = torch.from_numpy((along / length[:, None]).astype("float32"))  # (S, 2)
+        self.length = torch.from_numpy(length.astype("float32"))  # (S,)
+        self.arc = torch.from_numpy(arc[:-1][near].astype("float32"))  # (S,)
+        # Nothing behind the measured progress can be made good again.
+        self.low = (progress_m - 0.1 - self.arc).clamp_min(0.0).minimum(self.length)
+
+    def project(self, xy: Tensor) -> tuple[Tensor, Tensor]:
+        """Arc length and distance [m], (...,) each, of the nearest point of the stretch to ``xy`` (..., 2)."""
+        offset = xy[..., None, :] - self.start  # (..., S, 2)
+        t = (offset * self.direction).sum(-1)
+        t = torch.minimum(torch.maximum(t, self.low), self.length)
+        distance = (offset - t[..., None] * self.direction).norm(dim=-1)
+        nearest, segment = distance.min(dim=-1)
+        arc = self.arc[segment] + t.gather(-1, segment[..., None])[..., 0]
+        return arc, nearest
+
+    def terms(self, x: Tensor, u: Tensor) -> dict[str, Tensor]:
+        config, profile = self.config, self.profile
+        arc, distance = self.project(profile.xy(x))
+        speed = (arc.diff(dim=1) / self.dt_s).clamp_max(config.speed_cap_mps)
+        after = x[:, 1:]
+        return {
+            "progress": config.progress * speed,
+            "cross_track": -config.cross_track * distance[:, 1:],
+            "tilt": -config.tilt * (config.min_up - profile.up(after)).relu(),
+            "height": -config.height * (profile.height(after) - config.max_height_m).relu(),
+            "joint_speed": -config.joint_speed * profile.joint_velocity(after).square().mean(-1),
+            "effort": -config.effort * u.square().sum(-1),
+        }

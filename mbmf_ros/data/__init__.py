@@ -1,0 +1,1 @@
+"""Transitions: exploration, collection, the store, and the durable log."""

@@ -1,0 +1,124 @@
+"""Recorded episodes in memory and on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.robots import RobotSpec
+
+
+@dataclass(frozen=True)
+class Episode:
+    """An unbroken recording at the control period.
+
+    Attributes:
+        measurements: (T + 1, nm); row t is measured when ``actions[t]`` begins.
+        actions: (T, nu), as executed.
+        source: ``random``, ``on_policy`` or ``log``.
+    """
+
+    measurements: np.ndarray
+    actions: np.ndarray
+    source: str = "random"
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+@dataclass
+class TransitionStore:
+    """Episodes of one robot.
+
+    Raw measurements are kept, not states, so that one recording serves every state profile.
+    """
+
+    spec: RobotSpec
+    episodes: list[Episode] = field(default_factory=list)
+
+    def add(self, episode: Episode) -> None:
+        """Append an episode.
+
+        Raises:
+            MbmfError: shapes that do not fit the robot, or numbers that are not finite.
+        """
+        m, u = episode.measurements, episode.actions
+        expected = (len(u) + 1, self.spec.measurement.size)
+        if u.ndim != 2 or u.shape[1] != self.spec.nu or m.shape != expected:
+            raise MbmfError(
+                f"episode of {self.spec.name!r}: expected measurements {expected} and actions (T, {self.spec.nu}), "
+                f"got {m.shape} and {u.shape}"
+            )
+        if not (np.isfinite(m).all() and np.isfinite(u).all()):
+            raise MbmfError(f"episode of {self.spec.name!r}: not all numbers are finite")
+        self.episodes.append(episode)
+
+    @property
+    def transitions(self) -> int:
+        """Number of transitions."""
+        return sum(len(episode) for episode in self.episodes)
+
+    def extend(self, other: TransitionStore) -> None:
+        """Append all episodes of another store of the same robot."""
+        for episode in other.episodes:
+            self.add(episode)
+
+    def head(self, transitions: int) -> TransitionStore:
+        """A store of the first ``transitions`` transitions; the last episode is cut to fit."""
+        out, left = TransitionStore(self.spec), transitions
+        for episode in self.episodes:
+            if left <= 0:
+                break
+            keep = min(left, len(episode))
+            out.add(Episode(episode.measurements[: keep + 1], episode.actions[:keep], episode.source))
+            left -= keep
+        return out
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file."""
+        lengths = np.array([len(episode) for episode in self.episodes], dtype=np.int64)
+        arrays = {
+            "measurements": np.concatenate([episode.measurements for episode in self.episodes]),
+            "actions": np.concatenate([episode.actions for episode in self.episodes]),
+            "lengths": lengths,
+        }
+        sources = json.dumps([episode.source for episode in self.episodes])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(
+            arrays, path, metadata={"format": "mbmf_ros/transitions", "robot": self.spec.name, "sources": sources}
+        )
+
+    @staticmethod
+    def load(path: Path, spec: RobotSpec) -> TransitionStore:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            MbmfError: the file is missing, truncated, foreign, or of another robot.
+        """
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        except FileNotFoundError as error:
+            raise MbmfError(f"there is no data file {path}; make one with `mbmf collect --out {path}`") from error
+        except (SafetensorError, OSError) as error:
+            raise MbmfError(f"{path} is not a whole transitions file ({error}); collect it again") from error
+        if metadata.get("format") != "mbmf_ros/transitions":
+            raise MbmfError(f"{path} is no transitions file; expected one written by `mbmf collect`")
+        if metadata["robot"] != spec.name:
+            raise MbmfError(f"{path} holds data of robot {metadata['robot']!r}, expected {spec.name!r}")
+        store = TransitionStore(spec)
+        row = 0
+        for index, (length, source) in enumerate(
+            zip(arrays["lengths"].tolist(), json.loads(metadata["sources"]), strict=True)
+        ):
+            m = arrays["measurements"][row + index : row + index + length + 1]
+            store.add(Episode(m, arrays["actions"][row : row + length], source))
+            row += length
+        return store

@@ -1,0 +1,1 @@
+"""The learned dynamics model: network or ensemble, training, validation, files."""

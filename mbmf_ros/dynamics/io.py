@@ -1,0 +1,140 @@
+"""Model files: safetensors weights with a JSON header that says what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from mbmf_ros.config import override
+from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.robots import RobotSpec, robot
+
+_FORMAT = "mbmf_ros/dynamics"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says about itself.
+
+    Attributes:
+        robot, profile, layout_hash: what it fits.
+        transitions: recorded transitions that it was trained on.
+        one_step_error: normalised RMSE of one step on held-out data.
+        open_loop_error: the same for ``open_loop_steps`` steps open loop.
+        open_loop_steps: see above.
+        extra: how it was made: seeds, settings, commands, revision.
+    """
+
+    robot: str
+    profile: str
+    layout_hash: str
+    transitions: int
+    one_step_error: float
+    open_loop_error: float
+    open_loop_steps: int
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def layout_hash(model: Dynamics) -> str:
+    """Identifies robot, state layout and actuators."""
+    return f"{model.profile.layout_hash}-{model.spec.name}-{model.spec.nu}-{model.spec.dt_s:g}"
+
+
+def model_to_bytes(model: Dynamics, info: ModelInfo) -> bytes:
+    """The model as the bytes of a safetensors file."""
+    header = {
+        "format": _FORMAT,
+        "config": json.dumps(dataclasses.asdict(model.config)),
+        "info": json.dumps(dataclasses.asdict(info), allow_nan=True),
+    }
+    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    return save_tensors(tensors, metadata=header)
+
+
+def model_from_bytes(data: bytes, spec: RobotSpec | None = None) -> tuple[Dynamics, ModelInfo]:
+    """The model in the bytes of a safetensors file, ready to use.
+
+    Args:
+        data: the bytes.
+        spec: the robot that it must fit; by default the one that the file names.
+
+    Raises:
+        MbmfError: truncated or foreign bytes, another robot or layout, or weights that are not finite.
+    """
+    metadata = _metadata(data)
+    try:
+        tensors = load_tensors(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise MbmfError(f"not a whole safetensors file ({error}); copy or train it again") from error
+    if metadata.get("format") != _FORMAT:
+        raise MbmfError("a safetensors file, but not one of a dynamics model; expected one written by `mbmf train`")
+    try:
+        info = ModelInfo(**json.loads(metadata["info"]))
+        config = override(DynamicsConfig(), json.loads(metadata["config"]), "model configuration")
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise MbmfError(f"the model's header is damaged ({error}); copy or train it again") from error
+    if spec is not None and info.robot != spec.name:
+        raise MbmfError(f"the model is of robot {info.robot!r}, expected {spec.name!r}; train one with `mbmf train`")
+    model = Dynamics(spec or robot(info.robot), config)
+    if info.layout_hash != layout_hash(model):
+        raise MbmfError(
+            f"the model's state layout {info.layout_hash!r} is not {layout_hash(model)!r}, this version's; train it again"
+        )
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise MbmfError(f"the model's weights do not fit its own description: {str(error).splitlines()[-1]}") from error
+    if not all(torch.isfinite(p).all() for p in model.parameters()):
+        raise MbmfError("the model has weights that are not finite; train it again")
+    return model.requires_grad_(False), info
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The safetensors header's metadata: an 8-byte little-endian length, then that much JSON."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > len(data) - 8:
+        raise MbmfError("not a whole safetensors file (too short for its header); copy or train it again")
+    try:
+        header = json.loads(data[8 : 8 + length])
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise MbmfError(f"not a safetensors file ({error}); expected one written by `mbmf train`") from error
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def save_model(path: Path, model: Dynamics, info: ModelInfo) -> None:
+    """Write a model file; an old one is replaced in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(model_to_bytes(model, info))
+    partial.replace(path)
+
+
+def load_model(path: Path, spec: RobotSpec | None = None) -> tuple[Dynamics, ModelInfo]:
+    """Read a model file; see :func:`model_from_bytes`.
+
+    Raises:
+        MbmfError: the file is missing or unusable.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MbmfError(f"cannot read the model {path}: {error.strerror}; make one with `mbmf train`") from error
+    try:
+        return model_from_bytes(data, spec)
+    except MbmfError as error:
+        raise MbmfError(f"{path}: {error}") from error
+
+
+def default_model_path(spec: RobotSpec) -> Path:
+    """Where the shipped model of a robot is."""
+    return Path(__file__).parent.parent / "models" / f"{spec.name}.safetensors"

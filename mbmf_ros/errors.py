@@ -1,0 +1,22 @@
+"""The one exception type that this package raises for bad input."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MbmfError(Exception):
+    """Bad input. The message says what was expected, what came, and what to do; programs print it as it is."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> MbmfError:
+    """The error for a name that is not one of ``known``; suggests the nearest one.
+
+    >>> str(unknown("robot", "atn", ["ant", "swimmer"]))
+    "unknown robot 'atn' (did you mean 'ant'?); known: ant, swimmer"
+    """
+    options = sorted(known)
+    near = difflib.get_close_matches(name, options, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return MbmfError(f"unknown {kind} {name!r}{hint}; known: {', '.join(options)}")

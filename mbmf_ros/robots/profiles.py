@@ -1,0 +1,237 @@
+"""State profiles: how a measurement becomes the state vector ``x`` that a dynamics model and a planner work on.
+
+A state is ``[carried | inner]``. The network reads ``inner`` and the action; it predicts the change of ``inner`` and,
+where there is a carried part, the displacement in the robot's own frame, from which the carried planar pose follows
+analytically. ``body`` carries (x, y, yaw): what the robot does next does not depend on where it is or where it faces.
+``paper`` carries nothing: the network reads and predicts the whole world-frame vector.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mbmf_ros.robots.measurement import MeasurementLayout, rotation_matrix, yaw_of
+
+
+class StateProfile:
+    """One way to build a state vector.
+
+    Attributes:
+        name: ``body`` or ``paper``.
+        slices: named parts of the state, in order; they cover it without gaps.
+        n_carried: leading numbers of the state that are integrated, not learnt (0 or 3).
+    """
+
+    name: str
+    n_carried: int
+
+    def __init__(self, slices: dict[str, slice]):
+        self.slices = slices
+        self.nx = max(part.stop for part in slices.values())
+
+    @property
+    def n_inner(self) -> int:
+        """Numbers of the state that the network reads and whose change it predicts."""
+        return self.nx - self.n_carried
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that the network predicts: the change of the inner part, then the displacement (dx, dy, dyaw)."""
+        return self.n_inner + self.n_carried
+
+    @property
+    def layout_hash(self) -> str:
+        """Identifies profile and layout; a model and a robot fit only when it is the same."""
+        text = json.dumps([self.name, self.n_carried, [[k, s.start, s.stop] for k, s in self.slices.items()]])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def encode(self, m: np.ndarray) -> np.ndarray:
+        """States (..., nx), float64, of measurements (..., nm)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def unroll(self, x0: Tensor, inner: Tensor, displacement: Tensor) -> Tensor:
+        """States (K, H + 1, nx) from inner parts (K, H + 1, n_inner) and displacements (K, H, n_carried)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def targets(self, x: np.ndarray, x_next: np.ndarray) -> np.ndarray:
+        """What the network should predict, (..., n_outputs), for the transition from ``x`` to ``x_next`` (..., nx)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def xy(self, x: Tensor) -> Tensor:
+        """Position [m] of the base in the odometry frame, (..., 2)."""
+        return x[..., 0:2]
+
+    def yaw(self, x: Tensor) -> Tensor:
+        """Heading [rad], (...,)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def height(self, x: Tensor) -> Tensor:
+        """Height [m] of the base, (...,)."""
+        return x[..., self.slices["height"].start]
+
+    def up(self, x: Tensor) -> Tensor:
+        """Cosine of the tilt, (...,): 1 upright, 0 on its side, -1 upside down."""
+        raise NotImplementedError(type(self).__name__)
+
+    def joint_velocity(self, x: Tensor) -> Tensor:
+        """Joint velocities [rad/s], (..., joints)."""
+        return x[..., self.slices["joint_velocity"]]
+
+
+def _consecutive(sizes: dict[str, int]) -> dict[str, slice]:
+    slices, start = {}, 0
+    for name, size in sizes.items():
+        slices[name] = slice(start, start + size)
+        start += size
+    return slices
+
+
+class BodyProfile(StateProfile):
+    """Yaw-invariant state of a floating-base robot: what encoders, an IMU and odometry give.
+
+    ``[x, y, yaw | height, up direction in the base frame (3), joint positions, linear velocity (3), angular velocity
+    (3), joint velocities]``, velocities in the base frame.
+    """
+
+    name = "body"
+    n_carried = 3
+
+    def __init__(self, measurement: MeasurementLayout):
+        self.measurement = measurement
+        joints = measurement.joints
+        super().__init__(
+            _consecutive(
+                {
+                    "xy": 2,
+                    "yaw": 1,
+                    "height": 1,
+                    "up": 3,
+                    "joint_position": joints,
+                    "linear_velocity": 3,
+                    "angular_velocity": 3,
+                    "joint_velocity": joints,
+                }
+            )
+        )
+
+    def encode(self, m: np.ndarray) -> np.ndarray:
+        layout = self.measurement
+        orientation = m[..., layout.orientation]
+        up = rotation_matrix(orientation)[..., 2, :]  # the odometry frame's z axis in the base frame
+        position = m[..., layout.position]
+        return np.concatenate(
+            [
+                position[..., :2],
+                yaw_of(orientation)[..., None],
+                position[..., 2:],
+                up,
+                m[..., layout.joint_position],
+                m[..., layout.linear_velocity],
+                m[..., layout.angular_velocity],
+                m[..., layout.joint_velocity],
+            ],
+            axis=-1,
+        )
+
+    def targets(self, x: np.ndarray, x_next: np.ndarray) -> np.ndarray:
+        change = x_next - x
+        yaw = x[..., 2]
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        forward = cos * change[..., 0] + sin * change[..., 1]
+        left = -sin * change[..., 0] + cos * change[..., 1]
+        turn = (change[..., 2] + np.pi) % (2 * np.pi) - np.pi
+        return np.concatenate([change[..., 3:], np.stack([forward, left, turn], axis=-1)], axis=-1)
+
+    def unroll(self, x0: Tensor, inner: Tensor, displacement: Tensor) -> Tensor:
+        x = torch.empty((*inner.shape[:-1], self.nx), dtype=inner.dtype)
+        x[..., 3:] = inner
+        x[:, 0, :3] = x0[:, :3]
+        yaw = x0[:, 2:3] + displacement[..., 2].cumsum(1)  # (K, H), after each step
+        x[:, 1:, 2] = yaw
+        before = x[:, :-1, 2]
+        cos, sin = before.cos(), before.sin()
+        forward, left = displacement[..., 0], displacement[..., 1]
+        x[:, 1:, 0] = x0[:, 0:1] + (cos * forward - sin * left).cumsum(1)
+        x[:, 1:, 1] = x0[:, 1:2] + (sin * forward + cos * left).cumsum(1)
+        return x
+
+    def yaw(self, x: Tensor) -> Tensor:
+        return x[..., 2]
+
+    def up(self, x: Tensor) -> Tensor:
+        return x[..., self.slices["up"].stop - 1]
+
+
+class PaperProfile(StateProfile):
+    """The paper's world-frame state of a floating-base robot (the ant's 41 numbers).
+
+    ``[x, y, height, orientation quaternion (4), joint positions, linear velocity in the world frame (3), angular
+    velocity in the base frame (3), joint velocities, the base's rotation matrix (9), centre of mass (3)]``, as the
+    environments of the paper's code compose it.
+
+    Args:
+        measurement: layout of the robot's measurements.
+        center_of_mass: maps measurements (N, nm) to the robot's centre of mass (N, 3) in the odometry frame.
+    """
+
+    name = "paper"
+    n_carried = 0
+
+    def __init__(self, measurement: MeasurementLayout, center_of_mass: Callable[[np.ndarray], np.ndarray]):
+        self.measurement = measurement
+        self.center_of_mass = center_of_mass
+        joints = measurement.joints
+        super().__init__(
+            _consecutive(
+                {
+                    "xy": 2,
+                    "height": 1,
+                    "orientation": 4,
+                    "joint_position": joints,
+                    "linear_velocity": 3,
+                    "angular_velocity": 3,
+                    "joint_velocity": joints,
+                    "rotation": 9,
+                    "center_of_mass": 3,
+                }
+            )
+        )
+
+    def encode(self, m: np.ndarray) -> np.ndarray:
+        layout = self.measurement
+        rotation = rotation_matrix(m[..., layout.orientation])
+        world_velocity = np.einsum("...ij,...j->...i", rotation, m[..., layout.linear_velocity])
+        flat = m.reshape(-1, m.shape[-1])
+        center_of_mass = self.center_of_mass(flat).reshape(*m.shape[:-1], 3)
+        return np.concatenate(
+            [
+                m[..., layout.position],
+                m[..., layout.orientation],
+                m[..., layout.joint_position],
+                world_velocity,
+                m[..., layout.angular_velocity],
+                m[..., layout.joint_velocity],
+                rotation.reshape(*m.shape[:-1], 9),
+                center_of_mass,
+            ],
+            axis=-1,
+        )
+
+    def targets(self, x: np.ndarray, x_next: np.ndarray) -> np.ndarray:
+        return x_next - x
+
+    def unroll(self, x0: Tensor, inner: Tensor, displacement: Tensor) -> Tensor:
+        return inner
+
+    def yaw(self, x: Tensor) -> Tensor:
+        q = x[..., self.slices["orientation"]]
+        return 2 * torch.atan2(q[..., 3], q[..., 0])
+
+    def up(self, x: Tensor) -> Tensor:
+        return x[..., self.slices["rotation"].stop - 1]

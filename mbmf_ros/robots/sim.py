@@ -1,0 +1,209 @@
+"""Physics: the only module that imports MuJoCo's simulation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gymnasium
+import mujoco
+import mujoco.rollout
+import numpy as np
+
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.robots.measurement import quaternion_of_yaw, rotation_matrix
+from mbmf_ros.robots.spec import RobotSpec
+
+
+def asset_path(name: str) -> Path:
+    """Where a model file is: among Gymnasium's MuJoCo assets, or at the path ``name``.
+
+    Raises:
+        MbmfError: neither has it.
+    """
+    for candidate in (Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / name, Path(name)):
+        if candidate.is_file():
+            return candidate
+    raise MbmfError(f"no MuJoCo model {name!r} among Gymnasium's assets or at that path; is gymnasium installed?")
+
+
+def build_model(spec: RobotSpec) -> mujoco.MjModel:
+    """The spec's MuJoCo model, its actuators in the spec's order.
+
+    Raises:
+        MbmfError: the model file lacks something that the spec names.
+    """
+    source = mujoco.MjSpec.from_file(str(asset_path(spec.model_asset)))
+    source.option.timestep = spec.physics_dt_s
+    model = source.compile()
+    names = {model.joint(index).name for index in range(model.njnt)}
+    missing = [name for name in (*spec.joints, *spec.actuated_joints) if name not in names]
+    if missing:
+        raise MbmfError(f"robot {spec.name!r}: {spec.model_asset} has no joint {missing[0]!r}; it has {sorted(names)}")
+    return model
+
+
+class _Indices:
+    """Where the spec's joints and actuators lie in MuJoCo's arrays."""
+
+    def __init__(self, spec: RobotSpec, model: mujoco.MjModel):
+        base = model.body(spec.base_body)
+        root = model.joint(int(base.jntadr[0]))
+        self.base = int(base.id)
+        self.root_q, self.root_v = int(root.qposadr[0]), int(root.dofadr[0])
+        self.joint_q = np.array([model.joint(name).qposadr[0] for name in spec.joints])
+        self.joint_v = np.array([model.joint(name).dofadr[0] for name in spec.joints])
+        driven = [model.joint(int(index)).name for index in model.actuator_trnid[:, 0]]
+        self.ctrl = np.array([driven.index(name) for name in spec.actuated_joints])
+
+    def measurements(self, qpos: np.ndarray, qvel: np.ndarray, spec: RobotSpec) -> np.ndarray:
+        """Measurements (..., nm) of generalised positions (..., nq) and velocities (..., nv)."""
+        layout = spec.measurement
+        m = np.empty((*qpos.shape[:-1], layout.size))
+        q, v = self.root_q, self.root_v
+        m[..., layout.position] = qpos[..., q : q + 3]
+        m[..., layout.orientation] = qpos[..., q + 3 : q + 7]
+        rotation = rotation_matrix(m[..., layout.orientation])
+        # A free joint's linear velocity is in the world frame, its angular velocity in the body frame.
+        m[..., layout.linear_velocity] = np.einsum("...ji,...j->...i", rotation, qvel[..., v : v + 3])
+        m[..., layout.angular_velocity] = qvel[..., v + 3 : v + 6]
+        m[..., layout.joint_position] = qpos[..., self.joint_q]
+        m[..., layout.joint_velocity] = qvel[..., self.joint_v]
+        return m
+
+    def fill(self, m: np.ndarray, qpos: np.ndarray, qvel: np.ndarray, spec: RobotSpec) -> None:
+        """Write measurements (..., nm) into generalised positions (..., nq) and velocities (..., nv)."""
+        layout = spec.measurement
+        q, v = self.root_q, self.root_v
+        qpos[..., q : q + 3] = m[..., layout.position]
+        qpos[..., q + 3 : q + 7] = m[..., layout.orientation]
+        rotation = rotation_matrix(m[..., layout.orientation])
+        qvel[..., v : v + 3] = np.einsum("...ij,...j->...i", rotation, m[..., layout.linear_velocity])
+        qvel[..., v + 3 : v + 6] = m[..., layout.angular_velocity]
+        qpos[..., self.joint_q] = m[..., layout.joint_position]
+        qvel[..., self.joint_v] = m[..., layout.joint_velocity]
+
+
+def start_measurement(
+    spec: RobotSpec,
+    rng: np.random.Generator | None = None,
+    noise: float = 0.0,
+    pose: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> np.ndarray:
+    """The start pose at planar ``pose`` (x [m], y [m], yaw [rad]), (nm,).
+
+    ``noise`` is the standard deviation of zero-mean Gaussian noise on joint positions [rad] and on all velocities
+    (paper, section III: perturbed start states).
+    """
+    layout = spec.measurement
+    m = np.zeros(layout.size)
+    x, y, yaw = pose
+    m[layout.position] = (x, y, spec.start_height_m)
+    m[layout.orientation] = quaternion_of_yaw(yaw)
+    m[layout.joint_position] = spec.start_joint_position
+    if rng is not None and noise > 0:
+        for part in (layout.joint_position, layout.joint_velocity, layout.linear_velocity, layout.angular_velocity):
+            m[part] += noise * rng.standard_normal(m[part].shape)
+    return m
+
+
+class Simulation:
+    """One simulated robot, stepped at the control period.
+
+    Args:
+        spec: the robot.
+    """
+
+    def __init__(self, spec: RobotSpec):
+        self.spec = spec
+        self.model = build_model(spec)
+        self.data = mujoco.MjData(self.model)
+        self._at = _Indices(spec, self.model)
+        self.reset(start_measurement(spec))
+
+    def reset(self, m: np.ndarray) -> np.ndarray:
+        """Put the robot where measurement ``m`` (nm,) says, at time 0; returns what it then measures."""
+        mujoco.mj_resetData(self.model, self.data)
+        self._at.fill(m, self.data.qpos, self.data.qvel, self.spec)
+        mujoco.mj_forward(self.model, self.data)
+        return self.measure()
+
+    def measure(self) -> np.ndarray:
+        """The measurement now, (nm,)."""
+        return self._at.measurements(self.data.qpos, self.data.qvel, self.spec)
+
+    def step(self, action: np.ndarray) -> np.ndarray:
+        """Hold ``action`` (nu,), clipped to [-1, 1], for one control period; returns the measurement after it.
+
+        Raises:
+            MbmfError: the simulation diverged.
+        """
+        self.data.ctrl[self._at.ctrl] = np.clip(action, -1.0, 1.0)
+        mujoco.mj_step(self.model, self.data, self.spec.substeps)
+        m = self.measure()
+        if not np.isfinite(m).all():
+            raise MbmfError(f"the simulation of {self.spec.name!r} diverged at {self.data.time:.2f} s")
+        return m
+
+    @property
+    def time_s(self) -> float:
+        """Simulated time since the reset [s]."""
+        return float(self.data.time)
+
+
+class ParallelSimulation:
+    """Many simulated robots driven open loop at once, on a pool of threads.
+
+    Args:
+        spec: the robot.
+        threads: physics threads.
+    """
+
+    def __init__(self, spec: RobotSpec, threads: int = 2):
+        self.spec = spec
+        self.model = build_model(spec)
+        self._data = [mujoco.MjData(self.model) for _ in range(max(1, threads))]
+        self._at = _Indices(spec, self.model)
+
+    def rollout(self, start: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Play ``actions`` (B, T, nu) from measurements ``start`` (B, nm); returns measurements (B, T + 1, nm)."""
+        batch, steps, _ = actions.shape
+        qpos = np.tile(self.model.qpos0, (batch, 1))
+        qvel = np.zeros((batch, self.model.nv))
+        self._at.fill(start, qpos, qvel, self.spec)
+        spec_state = mujoco.mjtState.mjSTATE_FULLPHYSICS
+        state = np.zeros((batch, mujoco.mj_stateSize(self.model, spec_state)))
+        state[:, 1 : 1 + self.model.nq] = qpos  # state[:, 0] is the time
+        state[:, 1 + self.model.nq : 1 + self.model.nq + self.model.nv] = qvel
+        ctrl = np.zeros((batch, steps, self.model.nu))
+        ctrl[:, :, self._at.ctrl] = np.clip(actions, -1.0, 1.0)
+        ctrl = np.repeat(ctrl, self.spec.substeps, axis=1)
+        states, _ = mujoco.rollout.rollout([self.model] * batch, self._data, state, ctrl)
+        states = states[:, self.spec.substeps - 1 :: self.spec.substeps]
+        after = self._at.measurements(
+            states[..., 1 : 1 + self.model.nq],
+            states[..., 1 + self.model.nq : 1 + self.model.nq + self.model.nv],
+            self.spec,
+        )
+        return np.concatenate([start[:, None], after], axis=1)
+
+
+class CenterOfMass:
+    """Forward kinematics: a robot's centre of mass from its measurements."""
+
+    def __init__(self, spec: RobotSpec):
+        self.spec = spec
+        self._model: mujoco.MjModel | None = None
+
+    def __call__(self, m: np.ndarray) -> np.ndarray:
+        """Centres of mass [m] (N, 3), odometry frame, of measurements ``m`` (N, nm)."""
+        if self._model is None:
+            self._model = build_model(self.spec)
+            self._data = mujoco.MjData(self._model)
+            self._at = _Indices(self.spec, self._model)
+        out = np.empty((len(m), 3))
+        for row, target in zip(m, out, strict=True):
+            self._at.fill(row, self._data.qpos, self._data.qvel, self.spec)
+            mujoco.mj_kinematics(self._model, self._data)
+            mujoco.mj_comPos(self._model, self._data)
+            target[:] = self._data.subtree_com[self._at.base]
+        return out

@@ -1,0 +1,83 @@
+"""What a robot is, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mbmf_ros.robots.measurement import MeasurementLayout
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """A change of viewpoint that turns a possible motion of a robot into another possible motion.
+
+    Attributes:
+        base: orthogonal matrix that maps vectors in the base frame; determinant -1 for a mirror image. The vertical
+            stays vertical.
+        joint_source: for each joint, in the spec's order, the joint whose motion it takes over.
+        joint_sign: for each joint, the sign with which it takes it over.
+    """
+
+    base: tuple[tuple[float, float, float], ...]
+    joint_source: tuple[str, ...]
+    joint_sign: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RobotSpec:
+    """Everything the rest of the package may know about a robot.
+
+    Attributes:
+        name: as users type it.
+        model_asset: MuJoCo model among Gymnasium's assets (or a path).
+        base_body: the body that is ``base_link``.
+        joints: joint names; measurements follow this order.
+        actuated_joints: the joint that each actuator drives; actions follow this order.
+        dt_s: control period [s]; one action is held that long.
+        physics_dt_s: integration step of the simulator [s]; divides ``dt_s``.
+        start_height_m: height of the base in the start pose [m].
+        start_joint_position: joint positions of the start pose [rad].
+        safe_action: applied when there is nothing better, (nu,).
+        min_up: below this cosine of the tilt the robot has fallen.
+        height_range_m: outside this range of the base's height [m] the robot has fallen.
+        symmetries: generators of the group of changes that turn a possible motion into a possible motion.
+    """
+
+    name: str
+    model_asset: str
+    base_body: str
+    joints: tuple[str, ...]
+    actuated_joints: tuple[str, ...]
+    dt_s: float
+    physics_dt_s: float
+    start_height_m: float
+    start_joint_position: tuple[float, ...]
+    safe_action: tuple[float, ...]
+    min_up: float
+    height_range_m: tuple[float, float]
+    symmetries: tuple[Symmetry, ...] = ()
+
+    @property
+    def nu(self) -> int:
+        """Number of actuators."""
+        return len(self.actuated_joints)
+
+    @property
+    def measurement(self) -> MeasurementLayout:
+        """Layout of a measurement vector of this robot."""
+        return MeasurementLayout(len(self.joints))
+
+    @property
+    def substeps(self) -> int:
+        """Physics steps per control step."""
+        return round(self.dt_s / self.physics_dt_s)
+
+    def fallen(self, m: np.ndarray) -> np.ndarray:
+        """Whether the robot has fallen, (...,) bool, at measurements ``m`` (..., nm)."""
+        _, x, y, _ = np.moveaxis(m[..., self.measurement.orientation], -1, 0)
+        up = 1 - 2 * (x * x + y * y)
+        height = m[..., 2]
+        low, high = self.height_range_m
+        return (up < self.min_up) | (height < low) | (height > high)
