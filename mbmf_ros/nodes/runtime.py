@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -11,8 +12,10 @@ from typing import Any, TypeVar
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.clock import Clock
-from rclpy.clock import ClockType  # pyright: ignore[reportPrivateImportUsage]  # Humble has it nowhere else
+from rclpy.clock import (
+    Clock,
+    ClockType,  # pyright: ignore[reportPrivateImportUsage]  # Humble has it nowhere else
+)
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
@@ -60,7 +63,7 @@ def option(default: Any, description: str, low: float | None = None, high: float
     return dataclasses.field(default=default, metadata={"description": description, "low": low, "high": high})
 
 
-def declare(node: Node, config: Config, free: Iterable[str] = ()) -> Config:
+def declare(node: Node, config: Config) -> Config:
     """Declare one ROS parameter per field of the dataclass instance ``config``; returns it with the overrides put in.
 
     A nested dataclass becomes a dotted name (``planner.batch_size``). Parameters are read once: setting one later is
@@ -69,43 +72,55 @@ def declare(node: Node, config: Config, free: Iterable[str] = ()) -> Config:
 
     Args:
         node: the node, not yet declared on.
-        config: defaults.
-        free: namespaces whose keys somebody else checks; read them with :func:`given`.
+        config: defaults; described by :func:`option` or by "Attributes:" in the class's docstring.
 
     Raises:
         MbmfError: an unknown key (names the nearest known one), a wrong type, or a value out of range.
     """
     where = node.get_name()
-    fields = dict(_leaves(config))
+    leaves = dict(_leaves(config))
     overrides = {name: parameter.value for name, parameter in node._parameter_overrides.items()}
     for name in overrides:
-        mine = name in fields or name in _RCLPY_OWN or name.startswith("qos_overrides.")
-        if not mine and not any(name.startswith(f"{prefix}.") for prefix in free):
-            raise unknown(f"parameter of {where}", name, fields)
-    config = override(config, _nested({name: overrides[name] for name in fields if name in overrides}), where)
-    for name, field in fields.items():
+        if name not in leaves and name not in _RCLPY_OWN and not name.startswith("qos_overrides."):
+            raise unknown(f"parameter of {where}", name, leaves)
+    config = override(config, _nested({name: overrides[name] for name in leaves if name in overrides}), where)
+    for name, leaf in leaves.items():
         value = _value(config, name)
-        _check_range(f"{where}.{name}", value, field)
+        _check_range(f"{where}.{name}", value, leaf)
         parameter = list(value) if isinstance(value, tuple) else value
-        node.declare_parameter(name, parameter, _descriptor(field, value), ignore_override=True)
+        node.declare_parameter(name, parameter, _descriptor(leaf, value), ignore_override=True)
     return config
 
 
-def given(node: Node, namespace: str) -> dict[str, Any]:
-    """The overrides given to the node under ``namespace``, nested, unchecked: for ``free`` namespaces."""
-    prefix = f"{namespace}."
-    overrides = node._parameter_overrides.items()
-    return _nested({name[len(prefix) :]: item.value for name, item in overrides if name.startswith(prefix)})
+@dataclasses.dataclass(frozen=True)
+class _Leaf:
+    """What a parameter is for, and its range."""
+
+    description: str
+    low: float | None
+    high: float | None
 
 
-def _leaves(config: Any, prefix: str = "") -> Iterable[tuple[str, dataclasses.Field]]:
-    """Dotted name and field of every leaf."""
+def _leaves(config: Any, prefix: str = "") -> Iterable[tuple[str, _Leaf]]:
+    """Dotted name and description of every leaf."""
+    documented = _documented(type(config))
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             yield from _leaves(value, f"{prefix}{field.name}.")
         else:
-            yield f"{prefix}{field.name}", field
+            meta = field.metadata
+            text = meta.get("description", documented.get(field.name, ""))
+            yield f"{prefix}{field.name}", _Leaf(text, meta.get("low"), meta.get("high"))
+
+
+def _documented(kind: type) -> dict[str, str]:
+    """First lines of what the docstrings of a dataclass and its bases say about its attributes."""
+    out: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        for names, text in re.findall(r"^ {8}(\w[\w, ]*): (.*)$", base.__doc__ or "", re.MULTILINE):
+            out.update(dict.fromkeys(names.split(", "), text))
+    return out
 
 
 def _value(config: Any, name: str) -> Any:
@@ -126,8 +141,8 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _check_range(where: str, value: Any, field: dataclasses.Field) -> None:
-    low, high = field.metadata.get("low"), field.metadata.get("high")
+def _check_range(where: str, value: Any, leaf: _Leaf) -> None:
+    low, high = leaf.low, leaf.high
     if value is None or isinstance(value, (str, bool, tuple)):
         return
     if (low is not None and value < low) or (high is not None and value > high):
@@ -135,10 +150,10 @@ def _check_range(where: str, value: Any, field: dataclasses.Field) -> None:
         raise MbmfError(f"{where}: expected {allowed}, got {value}")
 
 
-def _descriptor(field: dataclasses.Field, value: Any) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=field.metadata.get("description", ""), read_only=True)
+def _descriptor(leaf: _Leaf, value: Any) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=leaf.description, read_only=True)
     descriptor.dynamic_typing = value is None
-    low, high = field.metadata.get("low"), field.metadata.get("high")
+    low, high = leaf.low, leaf.high
     if low is None and high is None:
         return descriptor
     if isinstance(value, float):

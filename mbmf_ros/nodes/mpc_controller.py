@@ -1,0 +1,267 @@
+"""Model predictive controller behind the topics `state` and `action`.
+
+It plans in the callback of the state message: no timer, no stored latest state, no lock. Only the newest state is
+delivered; one that comes again (same episode and tick) gets the same answer again. A model that arrives on `model` is
+tried out first and then used from the next control step on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+import numpy as np
+import torch
+from nav_msgs.msg import Path as PathMessage
+from rclpy.node import Node
+from visualization_msgs.msg import MarkerArray
+
+from mbmf_ros.control.mpc import MpcConfig, MpcController, Step
+from mbmf_ros.control.path import Path
+from mbmf_ros.control.planners import IcemConfig, MppiConfig, RandomShootingConfig, make_planner, planner_defaults
+from mbmf_ros.control.tasks import FollowPathConfig
+from mbmf_ros.dynamics.io import default_model_path, load_model, model_from_bytes
+from mbmf_ros.dynamics.model import Dynamics
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.msg import ControllerStats, Model, RobotAction, RobotState
+from mbmf_ros.nodes import qos
+from mbmf_ros.nodes.candidates import candidate_markers
+from mbmf_ros.nodes.conversions import doubles, measurement_from, path_message, points_from, time_seconds
+from mbmf_ros.nodes.runtime import ERROR, OK, WARN, Diagnostics, declare, option, run
+from mbmf_ros.robots import RobotSpec, robot
+
+SHOWN_PERIOD_S = 0.1
+
+
+@dataclass(frozen=True)
+class MpcControllerConfig:
+    """Parameters of the node. Each planner has a section of its own, in force while that planner is chosen."""
+
+    robot: str = option("ant", "name of the robot")
+    planner: str = option("icem", "random_shooting, icem or mppi")
+    model_path: str = option("default", "model file; default: the shipped one; empty: wait for the topic model")
+    device: str = option("cpu", "planning runs on the CPU; any other device is told so and passed over")
+    seed: int = option(0, "seed of the planner's noise", 0)
+    threads: int = option(1, "PyTorch threads", 1, 64)
+    odom_frame: str = option("odom", "odometry frame; paths must be in it")
+    state_timeout: float = option(1.0, "after that long without a state diagnostics warn [s]; 0: never", 0.0)
+    visualize: bool = option(True, "publish optimal_path and candidates while somebody listens")
+    plan_rows: int = option(4, "following rows of the plan handed to the bridge for late answers", 0, 100)
+    shown_candidates: int = option(24, "candidates published for display", 1, 1000)
+    follow_path: FollowPathConfig = field(default_factory=FollowPathConfig)
+    random_shooting: RandomShootingConfig = field(default_factory=RandomShootingConfig)
+    icem: IcemConfig = field(default_factory=IcemConfig)
+    mppi: MppiConfig = field(default_factory=MppiConfig)
+
+
+def try_out(spec: RobotSpec, model: Dynamics, config: MpcControllerConfig) -> None:
+    """Plan once with ``model`` from the start pose; also warms everything up.
+
+    Raises:
+        MbmfError: the model does not fit the robot, or no prediction of it is finite.
+    """
+    m = np.zeros(spec.measurement.size)
+    m[2], m[3] = spec.start_height_m, 1.0
+    m[spec.measurement.joint_position] = spec.start_joint_position
+    trial = make_controller(spec, config)
+    trial.swap(model, 1)
+    trial.set_path(Path.from_waypoints(np.zeros(2), np.array([[1.0, 0.0]])))
+    trial.act(m)
+
+
+def make_controller(spec: RobotSpec, config: MpcControllerConfig) -> MpcController:
+    """The controller that the parameters ask for.
+
+    Raises:
+        MbmfError: no such planner.
+    """
+    planner_defaults(config.planner)
+    planner = make_planner(config.planner, dataclasses.asdict(getattr(config, config.planner)))
+    mpc = MpcConfig(config.follow_path, config.plan_rows, config.shown_candidates)
+    return MpcController(spec, planner, mpc, config.seed)
+
+
+class MpcControllerNode(Node):
+    """See the module."""
+
+    def __init__(self, **options):
+        super().__init__("mpc_controller", **options)
+        self.config = config = declare(self, MpcControllerConfig())
+        torch.set_num_threads(config.threads)
+        torch.set_flush_denormal(True)
+        self.spec = robot(config.robot)
+        self.mpc = make_controller(self.spec, config)
+        self.rejected: Counter[str] = Counter()
+        self.steps, self.planning_errors = 0, 0
+        self._answer: RobotAction | None = None
+        self._episode, self._stamp_s, self._path_stamp_s = -1, float("-inf"), float("-inf")
+        self._last_error = ""
+        self._received_s, self._answered_s, self._shown_s = float("-inf"), float("nan"), float("-inf")
+        self._plan_times: deque[float] = deque(maxlen=200)
+        if config.device != "cpu":
+            self.get_logger().warning(f"device {config.device!r} is not used: planning runs on the CPU")
+        self._load_model()
+
+        self._action = self.create_publisher(RobotAction, "action", qos.ACTION)
+        self._stats = self.create_publisher(ControllerStats, "~/stats", qos.STATS)
+        self._optimal = self.create_publisher(PathMessage, "~/optimal_path", qos.DRAWING)
+        self._candidates = self.create_publisher(MarkerArray, "~/candidates", qos.DRAWING)
+        self.create_subscription(Model, "model", self._on_model, qos.LATCHED)
+        self.create_subscription(PathMessage, "path", self._on_path, qos.LATCHED)
+        self.create_subscription(RobotState, "state", self._on_state, qos.STATE_LATEST)
+        self._diagnostics = Diagnostics(self, self.spec.name, self._condition)
+
+    # Models and paths -------------------------------------------------------------------------------------------------
+
+    def _load_model(self) -> None:
+        name = self.config.model_path
+        if not name:
+            return
+        path = default_model_path(self.spec) if name == "default" else FilePath(name).expanduser()
+        if name == "default" and not path.is_file():
+            self.get_logger().warning(f"there is no shipped model of {self.spec.name!r}; waiting for one on `model`")
+            return
+        model, info = load_model(path, self.spec)
+        try_out(self.spec, model, self.config)
+        self.mpc.swap(model, 1)
+        self.get_logger().info(f"model {path.name}: profile {info.profile}, {info.transitions} transitions")
+
+    def _on_model(self, message: Model) -> None:
+        try:
+            model, info = model_from_bytes(bytes(message.weights), self.spec)
+            for name in ("robot", "profile", "layout_hash"):
+                said, is_ = getattr(message, name), getattr(info, name)
+                if said != is_:
+                    raise MbmfError(f"the message says {name} {said!r}, the model in it {is_!r}")
+            try_out(self.spec, model, self.config)
+        except (MbmfError, RuntimeError) as error:
+            self.rejected["model"] += 1
+            self.get_logger().warning(f"refused model version {message.version}, keeping the old one: {error}")
+            return
+        self.mpc.swap(model, message.version)
+        self.get_logger().info(f"model version {message.version}: {info.transitions} transitions")
+
+    def _on_path(self, message: PathMessage) -> None:
+        frame = message.header.frame_id.lstrip("/")
+        if frame not in ("", self.config.odom_frame):
+            self.rejected["path"] += 1
+            expected = self.config.odom_frame
+            self.get_logger().warning(f"refused a path: expected it in frame {expected!r}, got {frame!r}")
+            return
+        points = points_from(message)
+        try:
+            path = Path.from_waypoints(points[0], points[1:]) if len(points) else None
+        except MbmfError as error:
+            self.rejected["path"] += 1
+            self.get_logger().warning(f"refused a path, keeping the last one: {error}")
+            return
+        self._path_stamp_s = time_seconds(message.header.stamp)
+        self.mpc.set_path(path)
+
+    # Control step -----------------------------------------------------------------------------------------------------
+
+    def _on_state(self, message: RobotState) -> None:
+        received_s = time.perf_counter()
+        try:
+            m = measurement_from(message, self.spec)
+        except MbmfError as error:
+            self.rejected["state"] += 1
+            self.get_logger().warning(f"ignored a state: {error}", throttle_duration_sec=5.0)
+            return
+        self._received_s = received_s
+        if message.status == RobotState.STATUS_PAUSED:
+            return
+        last = self._answer
+        if last and (message.episode, message.tick, message.header.stamp) == (
+            last.episode,
+            last.tick,
+            last.state_stamp,
+        ):
+            self._action.publish(last)
+            return
+        self._begin_episode_if_new(message)
+        step = self._step(m, message.status)
+        answer = RobotAction(state_stamp=message.header.stamp, episode=message.episode, tick=message.tick)
+        answer.action, answer.plan, answer.idle = doubles(step.action), doubles(step.plan), step.idle
+        answer.model_version = 0 if step.idle else self.mpc.version
+        answer.plan_time = time.perf_counter() - received_s
+        self._action.publish(answer)
+        self._answer = answer
+        self._report(message, answer, step, received_s)
+
+    def _begin_episode_if_new(self, message: RobotState) -> None:
+        """Forget the old episode; a path that was made for the new one stays, though it came before this state."""
+        stamp_s = time_seconds(message.header.stamp)
+        if message.episode != self._episode or stamp_s < self._stamp_s:
+            start_s = stamp_s - message.tick * self.spec.dt_s
+            tracker = self.mpc.tracker
+            self.mpc.reset()
+            if tracker is not None and self._path_stamp_s >= start_s - 0.5 * self.spec.dt_s:
+                self.mpc.set_path(tracker.path)
+        self._episode, self._stamp_s = message.episode, stamp_s
+
+    def _step(self, m: np.ndarray, status: int) -> Step:
+        """The answer to a measurement; the safe action where there is no other."""
+        safe = Step(np.array(self.spec.safe_action), np.empty((0, self.spec.nu)), idle=True, plan_time_s=0.0)
+        self._last_error = ""
+        if status != RobotState.STATUS_ACTIVE:
+            return safe
+        if self.mpc.model is None and self.mpc.tracker is not None:
+            self._last_error = "no model: train one (`mbmf train`, dynamics_learner/train) or set model_path"
+            self.get_logger().warning(self._last_error, throttle_duration_sec=5.0)
+        try:
+            return self.mpc.act(m)
+        except (MbmfError, RuntimeError) as error:
+            self.planning_errors += 1
+            self._last_error = f"planning failed: {error}"
+            self.get_logger().error(f"{self._last_error}; the safe action is applied", throttle_duration_sec=5.0)
+            return safe
+
+    def _report(self, state: RobotState, answer: RobotAction, step: Step, received_s: float) -> None:
+        self.steps += 1
+        stats = ControllerStats(header=state.header, model_version=answer.model_version, plan_time=answer.plan_time)
+        stats.period, self._answered_s = received_s - self._answered_s, received_s
+        stats.steps, stats.rejected = self.steps, self.rejected["state"]
+        stats.task = "idle" if step.idle else "follow_path"
+        stats.progress, stats.cross_track_error = step.progress_m, step.cross_track_m
+        stats.planned_return = step.planned_return
+        stats.reward_terms, stats.reward_values = list(step.terms), doubles(list(step.terms.values()))
+        self._stats.publish(stats)
+        if step.idle:
+            return
+        self._plan_times.append(answer.plan_time)
+        if self.config.visualize and received_s - self._shown_s >= SHOWN_PERIOD_S:
+            self._shown_s = received_s
+            if self._optimal.get_subscription_count():
+                optimal = path_message(step.optimal_xy, state.header.frame_id, state.header.stamp)
+                self._optimal.publish(optimal)
+            if self._candidates.get_subscription_count():
+                self._candidates.publish(candidate_markers(state.header, step.candidates_xy, step.candidates_return))
+
+    def _condition(self) -> tuple[bytes, str, dict]:
+        values = {"steps": self.steps, "model version": self.mpc.version, "planning errors": self.planning_errors}
+        values |= {f"refused {what}s": count for what, count in sorted(self.rejected.items())}
+        if self._plan_times:
+            p50, p99 = np.percentile(np.array(self._plan_times), [50, 99])
+            values |= {"plan time p50 [ms]": 1e3 * float(p50), "plan time p99 [ms]": 1e3 * float(p99)}
+        age_s = time.perf_counter() - self._received_s
+        if self._last_error:
+            return ERROR, self._last_error, values
+        if 0 < self.config.state_timeout < age_s:
+            return WARN, "no state is coming in; is the bridge running?", values
+        if self.mpc.model is None:
+            return WARN, "no model yet", values
+        return OK, "following a path" if self._answer and not self._answer.idle else "idle", values
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node; the process's exit code."""
+    return run(MpcControllerNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

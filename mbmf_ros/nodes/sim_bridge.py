@@ -1,0 +1,292 @@
+"""Simulated robot behind the topics `state` and `action`. It owns time.
+
+At tick k it publishes the state and awaits the answer to it. In real time the answer is applied one control period
+later; when it is not there by then, the next row of the last plan is, and then the safe action. In lock-step
+(`sync_mode`) the robot waits for the answer, however long it takes. Missed ticks are never caught up with.
+
+A state is published again, with the same episode and tick, when its status changes, and twice a second while time
+stands still: so whoever joins late knows where the robot is.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock as ClockMessage
+from std_srvs.srv import SetBool, Trigger
+
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.msg import RobotAction, RobotState
+from mbmf_ros.nodes import qos
+from mbmf_ros.nodes.action_slot import ActionSlot, Answer
+from mbmf_ros.nodes.conversions import action_from, doubles, fill_state, planar_pose, time_message
+from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, option, run
+from mbmf_ros.nodes.sensors import SimulatedSensors
+from mbmf_ros.robots import robot
+from mbmf_ros.robots.sim import Simulation, start_measurement
+
+FIRST_STAMP_NS = 1_000_000_000  # ROS takes time 0 for "no time yet"
+CLOCK_PERIOD_S = 0.01
+REPEAT_S = 0.5
+FALL_PAUSE_S = 1.0
+PATIENCE_S = 5.0
+SOURCES = {
+    "controller": RobotState.SOURCE_CONTROLLER,
+    "plan": RobotState.SOURCE_PLAN,
+    "safe": RobotState.SOURCE_SAFE,
+}
+
+
+@dataclass(frozen=True)
+class SimBridgeConfig:
+    """Parameters of the node."""
+
+    robot: str = option("ant", "name of the robot")
+    real_time_factor: float = option(1.0, "simulated over wall time; 0: as fast as possible, with sync_mode", 0.0, 100)
+    sync_mode: bool = option(False, "lock-step: time waits for the controller's answer")
+    seed: int = option(0, "seed of the start states' noise", 0)
+    start_noise: float = option(0.01, "standard deviation of the start state's joints [rad] and velocities", 0.0, 1.0)
+    odom_frame: str = option("odom", "odometry frame")
+    base_frame: str = option("base_link", "frame of the robot's base")
+    command_timeout: float = option(0.5, "a plan older than this is not played on [s]; 0: no limit", 0.0)
+    reset_after_fall: bool = option(True, "start a new episode 1 s after a fall")
+
+
+class SimBridge(Node):
+    """See the module."""
+
+    def __init__(self, **options):
+        super().__init__("sim_bridge", **options)
+        self.config = config = declare(self, SimBridgeConfig())
+        if config.real_time_factor == 0 and not config.sync_mode:
+            raise MbmfError("real_time_factor 0 (as fast as possible) needs sync_mode: every answer would be late")
+        self.spec = robot(config.robot)
+        self.simulation = Simulation(self.spec)
+        self.slot = ActionSlot(self.spec, config.command_timeout)
+        self.malformed: Counter[str] = Counter()
+        self.missed = 0
+        self.overruns = 0
+        self.episode, self.tick, self._stamp_ns = 0, 0, FIRST_STAMP_NS
+        self._dt_ns = round(self.spec.dt_s * 1e9)
+        self._rng = np.random.default_rng(config.seed)
+        self._paused = self._single = self._estop = self._fallen = self._due = False
+        self._enabled = True
+        self._fallen_ns = 0
+        self._applied, self._source = np.empty(0), RobotState.SOURCE_NONE
+        self._published_s = self._clock_s = self._waiting_s = time.monotonic()
+        self._reported_missed = 0
+
+        self._state = self.create_publisher(RobotState, "state", qos.STATE_PUB)
+        self._clock_publisher = self.create_publisher(ClockMessage, "/clock", qos.CLOCK)
+        self._sensors = SimulatedSensors(self, self.spec, config.base_frame)
+        self._actions = self.create_subscription(RobotAction, "action", self._on_action, qos.ACTION)
+        self.create_subscription(PoseWithCovarianceStamped, "initialpose", self._on_initial_pose, qos.CLICK)
+        self._service(Trigger, "reset", self._on_reset)
+        self._service(Trigger, "step", self._on_step)
+        self._service(Trigger, "estop", lambda _: self._set_estop(True))
+        self._service(Trigger, "clear_estop", lambda _: self._set_estop(False))
+        self._service(SetBool, "set_paused", self._on_set_paused)
+        self._service(SetBool, "enable", self._on_enable)
+        self._diagnostics = Diagnostics(self, self.spec.name, self._condition)
+        self._pace, self._period_s = None, 0.0
+        if config.real_time_factor > 0:
+            self._period_s = self.spec.dt_s / config.real_time_factor
+            self._pace = self.create_timer(self._period_s, self._on_period, clock=STEADY)
+        self.create_timer(REPEAT_S / 5, self._on_watch, clock=STEADY)
+        self.reset()
+        mode = "in lock-step" if config.sync_mode else f"at {config.real_time_factor:g} x real time"
+        self.get_logger().info(f"simulating {self.spec.name!r} {mode}, {1 / self.spec.dt_s:g} control steps per second")
+
+    def _service(self, kind: type, name: str, answer: Callable) -> None:
+        def callback(request, response):
+            response.success, response.message = answer(request)
+            return response
+
+        self.create_service(kind, f"~/{name}", callback)
+
+    @property
+    def status(self) -> int:
+        """RobotState.STATUS_*; the emergency stop is told first. A disabled robot is told as stopped."""
+        if self._estop or not self._enabled:
+            return RobotState.STATUS_ESTOP
+        if self._fallen:
+            return RobotState.STATUS_FALLEN
+        return RobotState.STATUS_PAUSED if self._paused and not self._single else RobotState.STATUS_ACTIVE
+
+    # Time -------------------------------------------------------------------------------------------------------------
+
+    def reset(self, pose: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> None:
+        """Start a new episode at planar ``pose`` (x [m], y [m], yaw [rad])."""
+        self.episode, self.tick = self.episode + 1, 0
+        self._stamp_ns += self._dt_ns  # so that everything stamped before belongs to an earlier episode
+        self.simulation.reset(start_measurement(self.spec, self._rng, self.config.start_noise, pose))
+        self._applied, self._source, self._fallen = np.empty(0), RobotState.SOURCE_NONE, False
+        self._restart_period()
+        self._await_answer()
+
+    def _restart_period(self) -> None:
+        """Whoever answers the state published next gets a whole control period for it."""
+        self._due = False
+        if self._pace is not None:
+            self._pace.reset()
+
+    def _on_period(self) -> None:
+        late_s = time.monotonic() - self._published_s - self._period_s
+        if late_s > 0.2 * self._period_s and not (self.config.sync_mode or self._paused):
+            self.overruns += 1
+            self._restart_period()
+        self._due = True
+        self._advance_if_ready()
+
+    def _advance_if_ready(self) -> None:
+        due = self._due or self._pace is None
+        if (self._paused and not self._single) or not due or (self.config.sync_mode and not self.slot.answered):
+            return
+        self._single = False
+        self._advance()
+
+    def _advance(self) -> None:
+        """Apply what there is for one control period and publish the state after it."""
+        choice = self.slot.take(time.monotonic(), self.count_publishers(self._actions.topic_name) > 0)
+        action, source = choice.action, SOURCES[choice.source]
+        if self._estop or self._fallen or not self._enabled:
+            action, source = np.array(self.spec.safe_action), RobotState.SOURCE_SAFE
+        elif choice.missed:
+            self.missed += 1
+            self.get_logger().warning(
+                f"{self.missed} late answers so far; bridged with the {choice.source} action. Is the computer busy?",
+                throttle_duration_sec=5.0,
+            )
+        self._stamp_ns += self._dt_ns
+        self.tick += 1
+        self._applied, self._source = action, source
+        try:
+            m = self.simulation.step(action)
+        except MbmfError as error:
+            self.get_logger().error(f"{error}; starting a new episode")
+            self.reset()
+            return
+        if self.spec.fallen(m) and not self._fallen:
+            self._fallen, self._fallen_ns = True, self._stamp_ns
+            self.get_logger().warning(f"{self.spec.name} fell in episode {self.episode} at tick {self.tick}")
+        if self._fallen and self.config.reset_after_fall and self._stamp_ns - self._fallen_ns >= FALL_PAUSE_S * 1e9:
+            self.reset()
+            return
+        self._await_answer()
+
+    def _await_answer(self) -> None:
+        self.slot.begin(self.episode, self.tick)
+        self._waiting_s = time.monotonic()
+        self._due = False
+        self._publish()
+
+    def _publish(self) -> None:
+        """Publish the state as it is now; not again if only time has passed."""
+        message = RobotState(episode=self.episode, tick=self.tick, status=self.status, action_source=self._source)
+        message.header.stamp = time_message(self._stamp_ns)
+        message.header.frame_id = self.config.odom_frame
+        message.applied_action = doubles(self._applied)
+        now = time.monotonic()
+        if now - self._clock_s >= CLOCK_PERIOD_S or self._paused:
+            self._clock_publisher.publish(ClockMessage(clock=message.header.stamp))
+            self._clock_s = now
+        self._state.publish(fill_state(message, self.simulation.measure(), self.spec))
+        self._sensors.publish(message, self._applied)
+        self._published_s = now
+
+    def _on_watch(self) -> None:
+        now = time.monotonic()
+        if now - self._published_s >= REPEAT_S:
+            self._publish()
+        if self.config.sync_mode and not self._paused and now - self._waiting_s > PATIENCE_S:
+            self.get_logger().warning(
+                f"no answer to tick {self.tick} for {now - self._waiting_s:.0f} s; lock-step waits. Is a controller up?",
+                throttle_duration_sec=10.0,
+            )
+
+    # Requests ---------------------------------------------------------------------------------------------------------
+
+    def _on_action(self, message: RobotAction) -> None:
+        try:
+            action, plan = action_from(message, self.spec)
+        except MbmfError as error:
+            self.malformed["not finite" if "finite" in str(error) else "wrong size"] += 1
+            self.get_logger().warning(f"ignored an action: {error}", throttle_duration_sec=5.0)
+            return
+        self.slot.offer(Answer(message.episode, message.tick, action, plan, message.idle), time.monotonic())
+        if self.config.sync_mode:
+            self._advance_if_ready()
+
+    def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
+        frame = message.header.frame_id.lstrip("/")
+        pose = planar_pose(message.pose.pose)
+        if frame not in ("", self.config.odom_frame):
+            known = self.config.odom_frame
+            self.get_logger().warning(f"ignored initialpose: expected it in frame {known!r}, got {frame!r}")
+        elif not np.isfinite(pose).all():
+            self.get_logger().warning("ignored initialpose: its numbers are not all finite")
+        else:
+            self.reset(pose)
+
+    def _on_reset(self, _) -> tuple[bool, str]:
+        self.reset()
+        return True, f"episode {self.episode}"
+
+    def _on_set_paused(self, request: SetBool.Request) -> tuple[bool, str]:
+        self._paused, self._single = request.data, False
+        self._waiting_s = time.monotonic()
+        self._restart_period()
+        self._publish()
+        self._advance_if_ready()
+        return True, "paused" if self._paused else "running"
+
+    def _on_step(self, _) -> tuple[bool, str]:
+        if not self._paused:
+            return False, "not paused; call set_paused first"
+        self._single = True
+        self._restart_period()
+        tick = self.tick
+        self._publish()
+        self._advance_if_ready()
+        return True, f"stepping from tick {tick}"
+
+    def _on_enable(self, request: SetBool.Request) -> tuple[bool, str]:
+        self._enabled = request.data
+        self._publish()
+        return True, "enabled" if self._enabled else "disabled: the safe action is applied"
+
+    def _set_estop(self, stop: bool) -> tuple[bool, str]:
+        self._estop = stop
+        self.get_logger().warning("emergency stop" if stop else "emergency stop cleared")
+        self._publish()
+        return True, "stopped: the safe action is applied until clear_estop" if stop else "cleared"
+
+    def _condition(self) -> tuple[bytes, str, dict]:
+        words = {
+            RobotState.STATUS_ACTIVE: "running",
+            RobotState.STATUS_PAUSED: "paused",
+            RobotState.STATUS_ESTOP: "emergency stop" if self._estop else "disabled",
+            RobotState.STATUS_FALLEN: "fallen",
+        }
+        missed, self._reported_missed = self.missed - self._reported_missed, self.missed
+        values = {"episode": self.episode, "tick": self.tick, "late answers": self.missed, "overruns": self.overruns}
+        values |= {f"answers {cause}": count for cause, count in sorted(self.slot.counts.items())}
+        values |= {f"malformed actions ({cause})": count for cause, count in sorted(self.malformed.items())}
+        healthy = self.status in (RobotState.STATUS_ACTIVE, RobotState.STATUS_PAUSED) and not missed
+        return OK if healthy else WARN, words[self.status] + (f", {missed} late answers" if missed else ""), values
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node; the process's exit code."""
+    return run(SimBridge, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
