@@ -1,0 +1,71 @@
+"""Bring the simulated ant up: ``ros2 launch mbmf_ros ant_sim.launch.py`` (``--show-args`` lists the arguments).
+
+The node graph and its arguments are described in ``mbmf_ros.bringup``, which ``mbmf up ant_sim`` uses too.
+"""
+# ROS 2's launch is not on PyPI:
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
+from launch.events.process import ProcessExited
+from launch_ros.actions import Node
+
+from mbmf_ros.arguments import argument_texts, parse_arguments
+from mbmf_ros.bringup import ANT_SIM, BACK_OFF_S, Program, environment, programs, rviz_problem
+
+
+def generate_launch_description() -> LaunchDescription:
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=text) for name, default, text in argument_texts()
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=_start)])
+
+
+def _start(context: LaunchContext) -> list[Action]:
+    texts = {name: context.launch_configurations[name] for name, _, _ in argument_texts()}
+    if any(Path(word).name == Path(__file__).name for word in sys.argv):  # else a parent's arguments are there as well
+        texts |= dict(word.split(":=", 1) for word in context.argv if ":=" in word)
+    arguments = parse_arguments(texts)
+    actions: list[Action] = []
+    for program in programs(ANT_SIM, arguments):
+        problem = rviz_problem() if program.name == "rviz2" else None
+        if problem:
+            actions.append(LogInfo(msg=problem))
+        else:
+            actions.append(_node(program, arguments.namespace, arguments.log_level))
+    return actions
+
+
+def _node(program: Program, namespace: str, log_level: str) -> Node:
+    deaths = 0
+
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        nonlocal deaths
+        deaths += 1
+        if context.is_shutdown or not program.role.required or deaths <= program.role.restarts:
+            return []
+        return [Shutdown(reason=f"nothing works without {program.name}, which ended with exit code {event.returncode}")]
+
+    return Node(
+        package=program.package,
+        executable=program.executable,
+        name=program.name,
+        namespace=namespace,
+        parameters=[*map(str, program.params_files), dict(program.parameters)],
+        remappings=list(program.remappings),
+        arguments=[*program.arguments, "--ros-args", "--log-level", log_level],
+        additional_env=environment(),
+        prefix=f"nice -n {program.nice}" if program.nice else None,
+        output="screen",
+        emulate_tty=True,
+        respawn=program.role.restarts > 0,
+        respawn_delay=BACK_OFF_S,
+        respawn_max_retries=program.role.restarts,
+        on_exit=on_exit,
+    )

@@ -1,0 +1,307 @@
+"""A ROS 2 client that walks paths and measures how, over the interface that any other program has.
+
+Uses the action ``follow_waypoints``, the service ``sim_bridge/reset``, and the topics ``state`` and ``action``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from rclpy.action.client import ActionClient
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from mbmf_ros.action import FollowWaypoints
+from mbmf_ros.control.follow import SLOWEST_MPS, PathRun, planar_pose, to_odom
+from mbmf_ros.control.path import Path
+from mbmf_ros.msg import LearnerStatus, RobotAction, RobotState
+from mbmf_ros.nodes import qos
+from mbmf_ros.nodes.conversions import measurement_from, pose_message, time_seconds
+from mbmf_ros.robots import RobotSpec
+
+_ANSWER_S = 10.0  # wall time for a service, or for a goal's acceptance
+_STATE_LOST_S = 10.0  # wall time without a new state
+_IDLE_S = 20.0  # wall time in which the controller has to set out
+_REPORT_S = 5.0
+_LATE_TICKS = 3  # how long to wait for the message with the answer to a tick
+
+
+class GraphLostError(Exception):
+    """The graph did not come up, or something in it stopped answering."""
+
+
+@dataclass(frozen=True)
+class ClientConfig:
+    """What to walk.
+
+    Attributes:
+        paths: file of paths, see :func:`mbmf_ros.control.follow.load_paths`.
+        json: file to write, or None.
+        robot: name of the robot's spec.
+        nodes: names of the nodes that have to be there.
+        seed: as given to the simulation, for the record.
+        up_timeout_s: wall time that the graph may take to come up [s].
+        odom_frame: frame of the goals that are sent.
+    """
+
+    paths: str
+    json: str | None = None
+    robot: str = "ant"
+    nodes: tuple[str, ...] = ()
+    seed: int = 0
+    up_timeout_s: float = 60.0
+    odom_frame: str = "odom"
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One received state."""
+
+    episode: int
+    tick: int
+    m: np.ndarray
+    source: int
+    status: int
+    stamp_s: float
+
+
+class Recorder:
+    """Keeps the states of an episode and matches each with the answer that led to it.
+
+    The topics ``state`` and ``action`` arrive in any order; a state is handed out, in order, when the controller's
+    answer to the tick before has arrived too, or is long overdue. A bridge repeats states while time stands still:
+    repetitions are dropped.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Tick] = []
+        self._last = (-1, -1)
+        self._answers: dict[tuple[int, int], tuple[float, bool]] = {}  # plan time [s] and whether it was idle
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._waiting.clear()
+        self._answers.clear()
+
+    def state(self, tick: Tick) -> None:
+        """Take in a state."""
+        key = (tick.episode, tick.tick)
+        if key > self._last:
+            self._last = key
+            if tick.tick > 0:
+                self._waiting.append(tick)
+
+    def answer(self, episode: int, tick: int, plan_time_s: float, idle: bool) -> None:
+        """Take in an answer."""
+        self._answers[episode, tick] = (plan_time_s, idle)
+
+    def take(self, everything: bool = False) -> list[tuple[Tick, float | None, bool]]:
+        """States that are due: each with the plan time [s], if known, and whether the controller was idle."""
+        due = []
+        while self._waiting:
+            tick = self._waiting[0]
+            answer = self._answers.pop((tick.episode, tick.tick - 1), None)
+            if answer is None and not everything and len(self._waiting) <= _LATE_TICKS:
+                break
+            self._waiting.pop(0)
+            due.append((tick, *(answer or (None, False))))
+        return due
+
+
+class PathRunner(Node):
+    """The client node."""
+
+    def __init__(self, config: ClientConfig, spec: RobotSpec):
+        super().__init__("path_runner")
+        self.config, self.spec = config, spec
+        self.executor_ = SingleThreadedExecutor()
+        self.executor_.add_node(self)
+        self.recorder = Recorder()
+        self.newest: Tick | None = None
+        self.answered = self.learner_ready = False
+        self.troubles: dict[str, str] = {}
+        self._heard_s = float("inf")  # until the graph is up, states may be late
+        self._feedback: FollowWaypoints.Feedback | None = None
+        self.create_subscription(RobotState, "state", self._on_state, qos.STATE_ALL)
+        self.create_subscription(RobotAction, "action", self._on_action, qos.ACTION)
+        self.create_subscription(LearnerStatus, "dynamics_learner/status", self._on_learner, qos.LATCHED)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.STATS)
+        self._follow = ActionClient(self, FollowWaypoints, "follow_waypoints")
+        self._reset = self.create_client(Trigger, "sim_bridge/reset")
+
+    # Being up ---------------------------------------------------------------------------------------------------------
+
+    def missing(self) -> list[str]:
+        """What the graph still lacks, in words."""
+        namespace = self.get_namespace()
+        there = {name for name, where in self.get_node_names_and_namespaces() if where == namespace}
+        lacks = [f"node {name}" for name in self.config.nodes if name not in there]
+        if self.newest is None:
+            lacks.append("a message on topic state (from sim_bridge)")
+        if not self.answered:
+            lacks.append("a message on topic action (from mpc_controller)")
+        if not self.learner_ready:  # a model that came later would cost control steps
+            lacks.append("a message on topic dynamics_learner/status")
+        if not self._follow.server_is_ready():
+            lacks.append("action follow_waypoints (of waypoints)")
+        if not self._reset.service_is_ready():
+            lacks.append("service sim_bridge/reset")
+        return lacks
+
+    def wait_until_up(self) -> None:
+        """Wait for the whole graph.
+
+        Raises:
+            GraphLostError: it did not come up in time; names what is missing.
+        """
+        if not self._until(lambda: not self.missing(), self.config.up_timeout_s):
+            lacks = "; ".join(self.missing())
+            raise GraphLostError(
+                f"the graph did not come up within {self.config.up_timeout_s:g} s; still missing: {lacks}"
+            )
+        self._heard_s = time.monotonic()
+
+    # One path ---------------------------------------------------------------------------------------------------------
+
+    def walk(self, name: str, waypoints: np.ndarray, report: Callable[[str], None]) -> dict[str, Any]:
+        """Reset the robot and walk ``waypoints`` (W, 2) [m], start frame; returns the run's row.
+
+        Raises:
+            GraphLostError: something stopped answering.
+        """
+        start = self.reset_robot()
+        goal = to_odom(waypoints, planar_pose(start.m))
+        started = time.monotonic()
+        handle = self._send(goal)
+        here = self._newest()
+        run = PathRun(self.spec, name, self.config.seed, Path.from_waypoints(here.m[:2], goal))
+        self.recorder.clear()
+        result = handle.get_result_async()
+        began = last = here
+        walking, reported = False, time.monotonic()
+        # Somebody who never walks is stopped too: twice the time allowed, and a little for starting.
+        limit_s = 2 * run.path.length_m / SLOWEST_MPS + 10.0
+        while not (run.finished or last.stamp_s - began.stamp_s > limit_s):
+            self._spin()
+            over = result.done()
+            for tick, plan_time_s, idle in self.recorder.take(everything=over):
+                if tick.episode != began.episode:
+                    over = True
+                    break
+                last = tick
+                if not walking and idle:
+                    began = tick
+                    if time.monotonic() - started > _IDLE_S:
+                        troubles = "; ".join(f"{name}: {text}" for name, text in self.troubles.items())
+                        raise GraphLostError(f"mpc_controller does not set out on the path. {troubles}")
+                    continue
+                walking = True
+                late = tick.source in (RobotState.SOURCE_PLAN, RobotState.SOURCE_SAFE)
+                if not run.finished:
+                    run.tick(tick.m, plan_time_s, late and not idle)
+            if over and not run.finished:
+                break
+            if time.monotonic() - reported > _REPORT_S and self._feedback is not None:
+                reported = time.monotonic()
+                report(
+                    f"{name}: waypoint {self._feedback.current_waypoint + 1} of {len(goal)}, "
+                    f"{self._feedback.distance_remaining:.1f} m to go"
+                )
+        if not result.done():
+            self._stop(handle, result, run)
+        answer = result.result()
+        if not run.success and answer is not None and answer.result.error_message:
+            report(f"{name}: {answer.result.error_message}")
+        return run.result(last.stamp_s - began.stamp_s, time.monotonic() - started)
+
+    def reset_robot(self) -> Tick:
+        """Put the robot at its start; returns the first state of the new episode."""
+        before = self._newest().episode
+        answer = self._answer(self._reset.call_async(Trigger.Request()), "service sim_bridge/reset")
+        if not answer.success:
+            raise GraphLostError(f"sim_bridge refused to reset the robot: {answer.message}")
+        if not self._until(lambda: self._newest().episode != before, _ANSWER_S):
+            raise GraphLostError("no state of a new episode arrived after sim_bridge/reset")
+        return self._newest()
+
+    def _send(self, goal: np.ndarray) -> Any:
+        """Send waypoints (W, 2), odometry frame; returns the handle of the accepted goal."""
+        message = FollowWaypoints.Goal()
+        for x, y in goal:
+            pose = PoseStamped(pose=pose_message(x, y))
+            pose.header.frame_id = self.config.odom_frame
+            message.poses.append(pose)
+        self._feedback = None
+        handle = self._answer(self._follow.send_goal_async(message, self._on_feedback), "action follow_waypoints")
+        if not handle.accepted:
+            raise GraphLostError("waypoints rejected the path; its log says why")
+        return handle
+
+    def _stop(self, handle: Any, result: Future, run: PathRun) -> None:
+        """The run is decided: give the goal a moment to end by itself where it succeeded, then cancel it."""
+        if run.success and self._until(result.done, 2.0):
+            return
+        self._answer(handle.cancel_goal_async(), "cancelling of follow_waypoints")
+        if not self._until(result.done, _ANSWER_S):
+            raise GraphLostError("action follow_waypoints did not end after it was cancelled")
+
+    # Waiting and receiving --------------------------------------------------------------------------------------------
+
+    def _newest(self) -> Tick:
+        assert self.newest is not None  # wait_until_up has seen one
+        return self.newest
+
+    def _spin(self) -> None:
+        self.executor_.spin_once(timeout_sec=0.2)
+        silent_s = time.monotonic() - self._heard_s
+        if silent_s > _STATE_LOST_S:
+            raise GraphLostError(
+                f"no state arrived for {silent_s:.0f} s; is sim_bridge alive, paused, or without controller?"
+            )
+
+    def _until(self, done: Callable[[], bool], timeout_s: float) -> bool:
+        """Spin until ``done()``; False where it takes longer than ``timeout_s`` of wall time."""
+        deadline = time.monotonic() + timeout_s
+        while not done():
+            if time.monotonic() > deadline:
+                return False
+            self._spin()
+        return True
+
+    def _answer(self, future: Future, what: str) -> Any:
+        if not self._until(future.done, _ANSWER_S):
+            raise GraphLostError(f"{what} did not answer within {_ANSWER_S:g} s")
+        return future.result()
+
+    def _on_state(self, message: RobotState) -> None:
+        if self._heard_s < float("inf"):
+            self._heard_s = time.monotonic()
+        m = measurement_from(message, self.spec)
+        stamp_s = time_seconds(message.header.stamp)
+        tick = Tick(message.episode, message.tick, m, message.action_source, message.status, stamp_s)
+        self.newest = tick
+        self.recorder.state(tick)
+
+    def _on_action(self, message: RobotAction) -> None:
+        self.answered = True
+        self.recorder.answer(message.episode, message.tick, message.plan_time, message.idle)
+
+    def _on_learner(self, _: LearnerStatus) -> None:
+        self.learner_ready = True
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.troubles.pop(status.name, None)
+            if status.level == DiagnosticStatus.ERROR:
+                self.troubles[status.name] = status.message
+
+    def _on_feedback(self, message: Any) -> None:
+        self._feedback = message.feedback

@@ -1,0 +1,129 @@
+"""``mbmf up``: brings a node graph up where ``ros2 launch`` is not installed, or to walk a file of paths."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mbmf_ros.arguments import SimArguments, argument
+from mbmf_ros.bringup import REQUIRED, Program, environment, graph, programs, rviz_problem
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.supervisor import Command, Supervisor
+
+# Everything runs on this machine: nobody else's nodes should meet ours by accident.
+_DISCOVERY = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+
+
+@dataclass(frozen=True)
+class UpConfig(SimArguments):
+    """Bring a node graph up; Ctrl-C takes it down again.
+
+    With ``--paths`` it walks a file of paths, ``{"name": [[x, y], ...], ...}`` in metres in the robot's start frame,
+    and ends with exit code 0 if every path succeeded.
+    """
+
+    graph: str = argument("ant_sim", "what to bring up: ant_sim")
+    paths: Path | None = field(default=None, metadata={"help": "JSON file of paths to walk, one after the other"})
+    json: Path | None = field(default=None, metadata={"help": "write the results of --paths here"})
+    up_timeout_s: float = argument(60.0, "how long the graph may take to come up, with --paths [s]", low=0)
+
+
+def run_up(config: UpConfig) -> int:
+    """Bring the graph up and see to it until it ends; returns the exit code.
+
+    0: stopped by Ctrl-C, or every path succeeded; 1: a required node died, or a path failed; 2: bad input; 3: the graph
+    did not come up; 130: stopped before every path was walked.
+
+    Raises:
+        MbmfError: bad input.
+    """
+    commands, remarks = plan(config)
+    supervisor = Supervisor(commands)
+    for remark in remarks:
+        supervisor.say(remark)
+    return supervisor.run()
+
+
+def plan(config: UpConfig) -> tuple[list[Command], list[str]]:
+    """What to run, and remarks for the user.
+
+    Raises:
+        MbmfError: bad input.
+    """
+    if config.json and not config.paths:
+        raise MbmfError("--json: there are no results without --paths FILE")
+    if config.paths:
+        _check_paths(config)
+        config = dataclasses.replace(config, demo=False)
+    running, remarks = programs(graph(config.graph), config), []
+    _check_ros()
+    problem = rviz_problem()
+    if problem and any(program.name == "rviz2" for program in running):
+        running = [program for program in running if program.name != "rviz2"]
+        remarks.append(problem)
+    extra = environment()
+    extra |= {key: value for key, value in _DISCOVERY.items() if key not in os.environ}
+    if sys.stdout.isatty():
+        extra["RCUTILS_COLORIZED_OUTPUT"] = "1"
+    commands = [_command(program, config, extra) for program in running]
+    if config.paths:
+        commands.append(_client(config, running, extra))
+    return commands, remarks
+
+
+def _check_paths(config: UpConfig) -> None:
+    """Fail now rather than after the graph has come up."""
+    from mbmf_ros.control.follow import load_paths  # PyTorch takes a second to import
+
+    assert config.paths is not None
+    load_paths(config.paths)
+    if config.json and not config.json.expanduser().resolve().parent.is_dir():
+        raise MbmfError(f"--json: there is no folder {config.json.expanduser().resolve().parent}; make it first")
+
+
+def _check_ros() -> None:
+    for module in ("rclpy", "mbmf_ros.msg"):
+        if importlib.util.find_spec(module) is None:
+            raise MbmfError(
+                f"ROS 2 is needed for this, and {module} cannot be imported. With ROS 2 installed: colcon build, then "
+                "source install/setup.bash; without: make setup, then .venv/bin/mbmf"
+            )
+
+
+def _command(program: Program, config: UpConfig, extra: dict[str, str]) -> Command:
+    """The process of a node of this package, run by this Python; or of RViz."""
+    start = (sys.executable, "-m", program.module) if program.module else (shutil.which(program.executable) or "",)
+    ros = ["--ros-args", *_namespace(config), "--log-level", config.log_level, "-r", f"__node:={program.name}"]
+    for old, new in program.remappings:
+        ros += ["-r", f"{old}:={new}"]
+    for path in program.params_files:
+        ros += ["--params-file", str(path)]
+    for name, value in program.parameters.items():
+        ros += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is YAML, and quotes what would be read as another type
+    return Command(program.name, (*start, *program.arguments, *ros), program.role, extra, program.nice)
+
+
+def _client(config: UpConfig, running: list[Program], extra: dict[str, str]) -> Command:
+    """The process that walks the paths; everything ends with it."""
+    what = {
+        "paths": str(config.paths),
+        "json": str(config.json.expanduser()) if config.json else None,
+        "robot": graph(config.graph).robot,
+        "nodes": [program.name for program in running if program.module],
+        "seed": config.seed or 0,
+        "up_timeout_s": config.up_timeout_s,
+    }
+    argv = (sys.executable, "-m", "mbmf_ros.up_client", json.dumps(what), "--ros-args", *_namespace(config))
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        extra = {**extra, "FORCE_COLOR": "1"}
+    return Command("paths", argv, REQUIRED, extra, leads=True)
+
+
+def _namespace(config: UpConfig) -> list[str]:
+    return ["-r", f"__ns:=/{config.namespace.strip('/')}"] if config.namespace.strip("/") else []

@@ -1,0 +1,208 @@
+"""The node graph as data: arguments, parameter files, which programs run with what."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mbmf_ros.arguments import SimArguments, argument_texts, parse_arguments
+from mbmf_ros.bringup import ANT_SIM, check_params_file, environment, graph, programs, rviz_problem
+from mbmf_ros.errors import MbmfError
+
+NODES = ["sim_bridge", "mpc_controller", "dynamics_learner", "waypoints", "display", "cockpit"]
+
+
+def by_name(**arguments):
+    return {program.name: program for program in programs(ANT_SIM, SimArguments(**arguments))}
+
+
+def test_the_defaults_start_every_node_and_no_rviz():
+    assert list(by_name()) == NODES
+
+
+def test_headless_starts_no_window():
+    assert list(by_name(headless=True, rviz=True)) == NODES[:-1]
+    assert list(by_name(cockpit=False)) == NODES[:-1]
+
+
+def test_only_what_was_chosen_becomes_a_parameter():
+    unchosen = by_name()
+    assert unchosen["sim_bridge"].parameters == {"use_sim_time": False}  # it publishes /clock
+    assert unchosen["mpc_controller"].parameters == {"use_sim_time": True}
+    chosen = by_name(real_time_factor=0.0, sync_mode=False, seed=3, planner="mppi", cockpit_port=8123, record="none")
+    assert chosen["sim_bridge"].parameters == {
+        "use_sim_time": False,
+        "real_time_factor": 0.0,
+        "sync_mode": False,
+        "seed": 3,
+    }
+    assert chosen["mpc_controller"].parameters["planner"] == "mppi"
+    assert chosen["cockpit"].parameters["port"] == 8123
+    assert chosen["dynamics_learner"].parameters["log_dir"] == ""
+
+
+def test_files_are_named_absolutely(tmp_path, monkeypatch):
+    (tmp_path / "mine.safetensors").touch()
+    monkeypatch.chdir(tmp_path)
+    running = by_name(model_path="mine.safetensors", record="log")
+    assert running["mpc_controller"].parameters["model_path"] == str(tmp_path / "mine.safetensors")
+    assert running["dynamics_learner"].parameters["log_dir"] == str(tmp_path / "log")
+
+
+def test_the_learner_gives_way_to_the_control_path():
+    running = by_name()
+    assert [name for name in NODES if running[name].nice > 0] == ["dynamics_learner"]
+
+
+def test_rviz_stays_in_the_namespace():
+    rviz = by_name(rviz=True)["rviz2"]
+    assert rviz.package == "rviz2"
+    assert ("/goal_pose", "goal_pose") in rviz.remappings
+    assert Path(rviz.arguments[1]).is_file()
+
+
+def test_the_rviz_file_shows_what_is_published():
+    config = yaml.safe_load(Path(by_name(rviz=True)["rviz2"].arguments[1]).read_text())
+    manager = config["Visualization Manager"]
+    topics = {display["Topic"]["Value"] for display in manager["Displays"] if "Topic" in display}
+    assert {
+        *("path", "mpc_controller/optimal_path", "mpc_controller/candidates"),
+        *("display/robot", "display/path"),
+    } <= topics
+    tools = {tool["Class"].split("/")[-1]: tool for tool in manager["Tools"]}
+    assert tools["PublishPoint"]["Topic"]["Value"] == "clicked_point"
+    assert tools["SetGoal"]["Topic"]["Value"] == "goal_pose"
+    assert manager["Global Options"]["Fixed Frame"] == "odom"
+
+
+@pytest.mark.parametrize(
+    ("environ", "cause"),
+    [
+        ({"PATH": "/nowhere", "DISPLAY": ":0"}, "not installed"),
+        ({"PATH": "{bin}"}, "no display"),
+        ({"PATH": "{bin}", "DISPLAY": ":0"}, None),
+        ({"PATH": "{bin}", "WAYLAND_DISPLAY": "wayland-0"}, None),
+    ],
+)
+def test_why_rviz_cannot_be_shown(tmp_path, environ, cause):
+    (tmp_path / "rviz2").touch(mode=0o755)
+    problem = rviz_problem({key: value.format(bin=tmp_path) for key, value in environ.items()})
+    assert (problem is None) if cause is None else (cause in str(problem))
+
+
+def test_what_the_user_set_stays():
+    assert environment({})["OMP_NUM_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in environment({"OMP_NUM_THREADS": "4"})
+
+
+# Arguments ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_texts_of_the_defaults_are_the_defaults():
+    assert parse_arguments({name: default for name, default, _ in argument_texts()}) == SimArguments()
+
+
+def test_every_argument_is_described():
+    assert all(len(text) > 10 for _, _, text in argument_texts())
+
+
+def test_texts_become_what_the_arguments_are():
+    arguments = parse_arguments({"real_time_factor": "2", "sync_mode": "False", "rviz": "1", "seed": "7", "device": ""})
+    assert arguments == SimArguments(real_time_factor=2.0, sync_mode=False, rviz=True, seed=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "cause"),
+    [
+        ("rvis", "true", "unknown argument 'rvis' (did you mean 'rviz'?)"),
+        ("planner", "icm", "unknown planner 'icm' (did you mean 'icem'?)"),
+        ("log_level", "inof", "did you mean 'info'"),
+        ("rviz", "yes please", "rviz: expected true or false, got 'yes please'"),
+        ("real_time_factor", "fast", "real_time_factor: expected a number, got 'fast'"),
+        ("real_time_factor", "-1", "real_time_factor: expected a number of at least 0, got -1"),
+        ("real_time_factor", "nan", "expected a number of at least 0"),
+        ("seed", "1.5", "seed: expected a whole number, got '1.5'"),
+        ("namespace", "my robot", "namespace: expected a ROS name"),
+    ],
+)
+def test_bad_arguments_are_named(name, text, cause):
+    with pytest.raises(MbmfError) as caught:
+        parse_arguments({name: text})
+    assert cause in str(caught.value)
+
+
+def test_files_that_do_not_exist_are_named():
+    with pytest.raises(MbmfError, match=r"model_path: there is no file nowhere\.safetensors"):
+        by_name(model_path="nowhere.safetensors")
+    with pytest.raises(MbmfError, match=r"cannot read nowhere\.yaml"):
+        by_name(params_file="nowhere.yaml")
+
+
+def test_an_unknown_graph_is_named():
+    with pytest.raises(MbmfError, match="did you mean 'ant_sim'"):
+        graph("ant_smi")
+
+
+# Parameter files ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "/**:\n  ros__parameters:\n    robot: ant\n",
+        "/**/mpc_controller:\n  ros__parameters:\n    icem:\n      batch_size: 32\n",
+        "robot1:\n  mpc_controller:\n    ros__parameters:\n      planner: mppi\n",
+    ],
+)
+def test_good_parameter_files_pass(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    check_params_file(path, ANT_SIM)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("/**/mpc_controler:\n  ros__parameters:\n    planner: icem\n", "did you mean 'mpc_controller'"),
+        (
+            "mpc_controller:\n  planner: icem\n",
+            "'planner' in section 'mpc_controller' must stand below 'ros__parameters:'",
+        ),
+        ("mpc_controller:\n", "section 'mpc_controller': expected a mapping"),
+        ("mpc_controller:\n  ros__parameters: 3\n", "expected parameters, got 3"),
+        ("- 1\n", "expected a mapping of keys to values at the top, got list"),
+        ("a: [\n", "is not valid YAML"),
+    ],
+)
+def test_bad_parameter_files_are_named(tmp_path, text, cause):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(MbmfError) as caught:
+        check_params_file(path, ANT_SIM)
+    assert cause in str(caught.value)
+    assert "params.yaml" in str(caught.value)
+
+
+# The nodes that it describes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.ros
+def test_the_nodes_have_the_parameters_that_the_graph_sets():
+    pytest.importorskip("rclpy")
+    import importlib
+
+    for node in ANT_SIM.nodes:
+        module = importlib.import_module(f"mbmf_ros.nodes.{node.name}")
+        assert callable(module.main)
+        configs = [
+            value
+            for value in vars(module).values()
+            if isinstance(value, type) and value.__module__ == module.__name__ and value.__name__.endswith("Config")
+        ]
+        names = {field.name for config in configs for field in dataclasses.fields(config)}
+        assert set(node.takes.values()) <= names, node.name
+        assert "robot" in names, node.name  # config/ant.yaml gives it to all
