@@ -23,6 +23,7 @@ def train_model(
     seed: int = 0,
     progress: Callable[[float, float], None] | None = None,
     extra: dict[str, Any] | None = None,
+    held: TransitionStore | None = None,
 ) -> tuple[Dynamics, ModelInfo, Validation, FitReport]:
     """Train a model on ``store`` and validate it on the episodes held out.
 
@@ -33,12 +34,13 @@ def train_model(
         seed: of the split, the initial weights and the batches.
         progress: called about once a second with the share done and the current loss.
         extra: further facts for the model's header.
+        held: validate on these episodes and train on all of ``store``.
 
     Raises:
         MbmfError: too little data, or training diverged.
     """
     dynamics, training = dynamics or DynamicsConfig(), training or TrainConfig()
-    train, held = split(store, training.holdout, seed)
+    train, held = (store, held) if held is not None else split(store, training.holdout, seed)
     model = Dynamics(store.spec, dynamics, seed)
     data = make_dataset(train, model.profile, training.symmetries)
     held_data = make_dataset(held, model.profile) if held.episodes else None
