@@ -94,6 +94,10 @@ class MpcController:
         """Follow ``path`` from the next control step on; None: stand still."""
         self.tracker = PathTracker(path) if path is not None else None
 
+    def seed(self, seed: int) -> None:
+        """Start the planner's noise anew."""
+        self._generator.manual_seed(seed)
+
     def reset(self) -> None:
         """A new episode: no path, no warm start."""
         self.tracker, self._warm = None, None

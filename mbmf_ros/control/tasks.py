@@ -40,7 +40,7 @@ class FollowPathConfig:
     progress: float = 1.0
     cross_track: float = 3.0
     tilt: float = 20.0
-    min_up: float = 0.85
+    min_up: float = 0.93
     height: float = 5.0
     max_height_m: float = 0.75
     joint_speed: float = 0.01

@@ -87,7 +87,7 @@ def model_from_bytes(data: bytes, spec: RobotSpec | None = None) -> tuple[Dynami
     model = Dynamics(spec or robot(info.robot), config)
     if info.layout_hash != layout_hash(model):
         raise MbmfError(
-            f"the model's state layout {info.layout_hash!r} is not {layout_hash(model)!r}, this version's; train it again"
+            f"the model's state layout is {info.layout_hash!r}, this version's {layout_hash(model)!r}; train it again"
         )
     try:
         model.load_state_dict(tensors)
@@ -135,6 +135,14 @@ def load_model(path: Path, spec: RobotSpec | None = None) -> tuple[Dynamics, Mod
         raise MbmfError(f"{path}: {error}") from error
 
 
-def default_model_path(spec: RobotSpec) -> Path:
-    """Where the shipped model of a robot is."""
-    return Path(__file__).parent.parent / "models" / f"{spec.name}.safetensors"
+def default_model_path(spec: RobotSpec, profile: str = "body") -> Path:
+    """Where the shipped model of a robot is.
+
+    Raises:
+        MbmfError: none is shipped.
+    """
+    models = Path(__file__).parent.parent / "models"
+    path = models / f"{spec.name}{'' if profile == 'body' else '_' + profile}.safetensors"
+    if not path.is_file():
+        raise MbmfError(f"no model of {spec.name!r} with the state profile {profile!r} is shipped; see `mbmf train`")
+    return path

@@ -1,0 +1,59 @@
+"""On-policy data: the controller walks along random paths and records what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mbmf_ros.control.follow import planar_pose, start_of, to_odom
+from mbmf_ros.control.path import Path
+from mbmf_ros.control.path_shapes import SHAPES, make_path
+from mbmf_ros.control.presets import Preset, make_controller
+from mbmf_ros.data.collect import collect_episode
+from mbmf_ros.data.store import TransitionStore
+from mbmf_ros.dynamics.model import Dynamics
+from mbmf_ros.robots.sim import Simulation
+
+EPISODE_STEPS = 200
+
+
+def collect_on_policy(
+    model: Dynamics,
+    transitions: int,
+    seed: int,
+    action_noise: float = 0.1,
+    progress: Callable[[int], None] | None = None,
+    settings: Preset | None = None,
+) -> TransitionStore:
+    """Exactly ``transitions`` transitions of walking along random paths with ``model``, noise on the actions.
+
+    Args:
+        model: the dynamics to plan with.
+        transitions: how many.
+        seed: of paths, starts and noise.
+        action_noise: standard deviation of Gaussian noise on the actions; the noisy action is executed and recorded.
+        progress: called with the number of transitions so far.
+        settings: planner and task.
+    """
+    spec = model.spec
+    simulation = Simulation(spec)
+    controller = make_controller(spec, settings or Preset(), seed=seed)
+    controller.swap(model, 1)
+    store = TransitionStore(spec)
+    rng = np.random.default_rng(seed)
+
+    def noisy(m: np.ndarray) -> np.ndarray:
+        action = controller.act(m).action
+        return np.clip(action + action_noise * rng.standard_normal(action.shape), -1, 1)
+
+    while store.transitions < transitions:
+        start = start_of(spec, int(rng.integers(2**31)), noise=0.1)
+        pose = planar_pose(start)
+        waypoints = to_odom(make_path(str(rng.choice(SHAPES)), rng), pose)
+        controller.reset()
+        controller.set_path(Path.from_waypoints(np.array(pose[:2]), waypoints))
+        store.add(collect_episode(simulation, noisy, start, EPISODE_STEPS))
+        if progress:
+            progress(min(store.transitions, transitions))
+    return store.head(transitions)
