@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA, Header
@@ -29,7 +31,7 @@ def candidate_markers(header: Header, xy: np.ndarray, returns: np.ndarray) -> Ma
         good = float(value - returns.min()) / span if span > 0 else 1.0
         corners = [Point(x=x, y=y, z=HEIGHT_M) for x, y in line.tolist()]
         colour = ColorRGBA(r=1.0 - good, g=good, b=0.2, a=0.6)
-        for start, end in zip(corners, corners[1:], strict=False):
+        for start, end in pairwise(corners):
             points += [start, end]
             colours += [colour, colour]
     marker.points, marker.colors = points, colours

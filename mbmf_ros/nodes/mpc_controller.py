@@ -85,6 +85,12 @@ def make_controller(spec: RobotSpec, config: MpcControllerConfig) -> MpcControll
     return MpcController(spec, planner, mpc, config.seed)
 
 
+def _answers(answer: RobotAction, state: RobotState) -> bool:
+    """Whether ``answer`` was given to this very state."""
+    given_to = (answer.episode, answer.tick, answer.state_stamp)
+    return given_to == (state.episode, state.tick, state.header.stamp)
+
+
 class MpcControllerNode(Node):
     """See the module."""
 

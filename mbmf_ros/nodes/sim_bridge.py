@@ -207,7 +207,7 @@ class SimBridge(Node):
             self._publish()
         if self.config.sync_mode and not self._paused and now - self._waiting_s > PATIENCE_S:
             self.get_logger().warning(
-                f"no answer to tick {self.tick} for {now - self._waiting_s:.0f} s; lock-step waits. Is a controller up?",
+                f"lock-step: no answer to tick {self.tick} for {now - self._waiting_s:.0f} s; is a controller up?",
                 throttle_duration_sec=10.0,
             )
 
