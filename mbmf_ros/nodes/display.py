@@ -118,8 +118,8 @@ class RobotMarkers:
         return self._message
 
 
-def path_markers(waypoints: np.ndarray, frame: str) -> MarkerArray:
-    """Markers of a path (P, 2) [m]: a line, and a numbered disc per waypoint; they replace all earlier ones."""
+def path_markers(path: np.ndarray, frame: str) -> MarkerArray:
+    """Markers of a path (P, 2) [m]: where it begins, then its waypoints, numbered; they replace all earlier ones."""
     wipe = Marker(action=Marker.DELETEALL)
     wipe.header.frame_id = frame
     markers = [wipe]
@@ -132,10 +132,10 @@ def path_markers(waypoints: np.ndarray, frame: str) -> MarkerArray:
         markers.append(marker)
         return marker
 
-    if len(waypoints) > 1:
+    if len(path) > 1:
         line = add("path", 0, Marker.LINE_STRIP, (0.04, 0.0, 0.0), _PATH_COLOR)
-        line.points = [Point(x=float(x), y=float(y), z=0.01) for x, y in waypoints]
-    for index, (x, y) in enumerate(waypoints.tolist()):
+        line.points = [Point(x=float(x), y=float(y), z=0.01) for x, y in path]
+    for index, (x, y) in enumerate(path[1:].tolist()):
         disc = add("waypoints", index, Marker.CYLINDER, (0.22, 0.22, 0.03), _PATH_COLOR)
         disc.pose.position = Point(x=x, y=y, z=0.015)
         number = add("numbers", index, Marker.TEXT_VIEW_FACING, (0.0, 0.0, 0.2), _TEXT_COLOR)
@@ -152,7 +152,7 @@ class Display(Node):
         self.config = declare(self, DisplayConfig())
         self._spec = robot(self.config.robot)
         self._robot_markers = RobotMarkers(self._spec, self.config.odom_frame)
-        self._waypoints = np.zeros((0, 2))
+        self._points = np.zeros((0, 2))
         self._rate = RateLimit(self.config.frame_rate)
         self.rejected = self.drawn = 0
         self._robot = self.create_publisher(MarkerArray, "display/robot", qos.DRAWING)
@@ -181,12 +181,12 @@ class Display(Node):
         self.drawn += 1
 
     def _on_path(self, message: PathMessage) -> None:
-        self._waypoints = points_from(message)
+        self._points = points_from(message)
         self._draw_path()
 
     def _draw_path(self) -> None:
         if self._path.get_subscription_count():
-            self._path.publish(path_markers(self._waypoints, self.config.odom_frame))
+            self._path.publish(path_markers(self._points, self.config.odom_frame))
 
     def _condition(self) -> tuple[bytes, str, dict[str, Any]]:
         values = {"drawn": self.drawn, "rejected states": self.rejected}

@@ -129,21 +129,20 @@ class Scene:
             self.server.initial_camera.position = target + _CAMERA_OFFSET_M
             self.server.initial_camera.look_at = target
 
-    def show_path(self, waypoints: np.ndarray) -> None:
-        """Show the active path (P, 2) [m] and number its waypoints; none: (0, 2)."""
+    def show_path(self, points: np.ndarray) -> None:
+        """Show the active path (P, 2) [m]: where it begins, then its waypoints, numbered; none: P = 0."""
         scene = self.server.scene
         with self.server.atomic():
             for mark in self._marks:
                 mark.remove()
             self._marks = []
-            if len(waypoints) > 1:
-                self._marks.append(
-                    scene.add_line_segments("/path/line", segments(waypoints, 0.015), PATH_COLOR, thickness=0.035)
-                )
-            for index, (x, y) in enumerate(waypoints):
-                name = f"/path/waypoint_{index + 1}"
+            if len(points) > 1:
+                line = segments(points, 0.015)
+                self._marks.append(scene.add_line_segments("/path/line", line, PATH_COLOR, thickness=0.035))
+            for number, (x, y) in enumerate(points[1:], start=1):
+                name = f"/path/waypoint_{number}"
                 disc = scene.add_cylinder(name, 0.11, 0.03, color=PATH_COLOR, position=(x, y, 0.015))
-                scene.add_label(f"{name}/label", str(index + 1), position=(0, 0, 0.2), anchor="bottom-center")
+                scene.add_label(f"{name}/label", str(number), position=(0, 0, 0.2), anchor="bottom-center")
                 self._marks.append(disc)  # takes its label with it
 
     def show_plan(self, points: np.ndarray) -> None:

@@ -15,7 +15,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("mbmf_ros.msg")
 
 import rclpy
-from geometry_msgs.msg import PointStamped
+from nav_msgs.msg import Path as PathMessage
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -24,8 +24,9 @@ from std_srvs.srv import Trigger
 from mbmf_ros.msg import RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.cockpit import Cockpit
-from mbmf_ros.nodes.conversions import fill_state
+from mbmf_ros.nodes.conversions import fill_state, points_from
 from mbmf_ros.nodes.runtime import STEADY
+from mbmf_ros.nodes.waypoints import Waypoints
 from mbmf_ros.robots import robot
 from mbmf_ros.robots.sim import start_measurement
 
@@ -90,16 +91,16 @@ def ros(monkeypatch):
 
 
 class FakeBridge(Node):
-    """Says where the robot is, 20 times a second, counts emergency stops, and hears clicked points."""
+    """Says where the robot is, 20 times a second, counts emergency stops, and hears of paths."""
 
     def __init__(self, context):
         super().__init__("sim_bridge", context=context)
         self.m = start_measurement(ANT)
         self.stops = 0
-        self.clicks: list[PointStamped] = []
+        self.paths: list[np.ndarray] = []
         self._state = self.create_publisher(RobotState, "state", qos.STATE_PUB)
         self.create_timer(0.05, self._tick, clock=STEADY)
-        self.create_subscription(PointStamped, "clicked_point", self.clicks.append, qos.CLICK)
+        self.create_subscription(PathMessage, "path", lambda path: self.paths.append(points_from(path)), qos.LATCHED)
         self.create_service(Trigger, "~/estop", self._on_estop)
 
     def _tick(self):
@@ -193,6 +194,7 @@ def browser(ros):
     if CHROMIUM is None:
         pytest.skip("no Chromium; apt-get install chromium")
     bridge = ros.add(FakeBridge(ros.context))
+    ros.add(Waypoints(context=ros.context))
     cockpit = ros.cockpit()
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
@@ -213,14 +215,17 @@ def test_the_page_shows_the_robot_and_a_click_is_a_waypoint(browser):
     page.wait(lambda: page.brown(here) < 0.1, "the robot has left its old place")
 
     def click(x, y):
-        """Click on ground point (x, y) [m]; returns the waypoint that arrives."""
+        """Click on ground point (x, y) [m]; returns the path's waypoints (P, 2) then."""
+        before = len(bridge.paths)
         page.page.mouse.click(*page.pixel([x, y, 0.0]))
-        message = page.wait(lambda: bridge.clicks and bridge.clicks.pop(), "a click arrives", 10.0)
-        assert message.header.frame_id == "odom"
-        return np.array([message.point.x, message.point.y])
+        return page.wait(lambda: bridge.paths[before:], "the path changes", 10.0)[-1][1:]
 
-    for goal in ([0.3, 1.2], [2.5, 0.7], [6.0, 4.0]):
-        assert np.linalg.norm(click(*goal) - goal) < 0.1
+    page.wait(lambda: bridge.paths, "the waypoints node has spoken")
+    goals = np.array([[0.3, 1.2], [2.5, 0.7], [6.0, 4.0]])
+    for index, goal in enumerate(goals):
+        waypoints = click(*goal)
+        assert len(waypoints) == index + 1
+        assert np.linalg.norm(waypoints - goals[: index + 1], axis=1).max() < 0.1
 
     # After turning the camera, too; turning it is no click.
     x, y = page.pixel([0.0, 0.0, 0.0])
@@ -237,8 +242,9 @@ def test_the_page_shows_the_robot_and_a_click_is_a_waypoint(browser):
         return len(seen) > 10 and np.allclose(seen[-10:], seen[-1], atol=1e-4)
 
     page.wait(still, "the camera stands still")
-    assert not bridge.clicks
-    assert np.linalg.norm(click(0.7, 0.4) - [0.7, 0.4]) < 0.1
+    waypoints = click(0.7, 0.4)
+    assert len(waypoints) == 4
+    assert np.linalg.norm(waypoints[-1] - [0.7, 0.4]) < 0.1
 
 
 @pytest.mark.browser
@@ -247,7 +253,7 @@ def test_the_panel_stops_the_robot_and_tells_when_its_state_is_lost(browser):
     page.page.get_by_role("button", name="EMERGENCY STOP", exact=True).click()
     page.wait(lambda: bridge.stops == 1, "the emergency stop is called", 10.0)
     page.page.get_by_text("no controller").wait_for()
-    page.page.get_by_role("button", name="Clear waypoints").click()
-    page.page.get_by_text("there is no service /waypoints/clear").first.wait_for()
+    page.page.get_by_role("button", name="Reset robot").click()
+    page.page.get_by_text("there is no service /sim_bridge/reset").first.wait_for()
     bridge.destroy_timer(next(iter(bridge.timers)))
     page.page.get_by_text("state lost").wait_for()

@@ -85,10 +85,10 @@ def test_a_shape_that_cannot_be_drawn_is_named():
 
 
 def test_path_markers_number_the_waypoints():
-    drawn = path_markers(np.array([[1.0, 0.0], [2.0, 1.0]]), "odom").markers
+    drawn = path_markers(np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0]]), "odom").markers
     assert drawn[0].action == Marker.DELETEALL
     line = next(m for m in drawn if m.type == Marker.LINE_STRIP)
-    assert [(p.x, p.y) for p in line.points] == [(1.0, 0.0), (2.0, 1.0)]
+    assert [(p.x, p.y) for p in line.points] == [(0.0, 0.0), (1.0, 0.0), (2.0, 1.0)]
     texts = [m for m in drawn if m.type == Marker.TEXT_VIEW_FACING]
     assert [(m.text, m.pose.position.x) for m in texts] == [("1", 1.0), ("2", 2.0)]
 
@@ -134,9 +134,10 @@ def test_draws_only_while_somebody_looks(world):
     peer.create_subscription(MarkerArray, "display/path", paths.append, 1)
     spin_until(executor, lambda: len(robots) > 3 and paths, "robot and an empty path are drawn")
     assert len(paths[-1].markers) == 1
-    peer.create_publisher(PathMessage, "path", qos.LATCHED).publish(path_message(np.array([[2.0, 1.0]]), "odom"))
+    path = path_message(np.array([[0.0, 0.0], [2.0, 1.0]]), "odom")
+    peer.create_publisher(PathMessage, "path", qos.LATCHED).publish(path)
     spin_until(executor, lambda: len(paths[-1].markers) > 1, "the path is drawn")
-    np.testing.assert_allclose(positions(paths[-1].markers[1:2]), [[2.0, 1.0, 0.015]])
+    np.testing.assert_allclose(positions(paths[-1].markers[2:3]), [[2.0, 1.0, 0.015]])
 
     publish.destroy()
     states.publish(RobotState(robot="ant"))
