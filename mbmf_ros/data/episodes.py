@@ -49,7 +49,9 @@ def applied_action_from(state: Any, spec: RobotSpec) -> np.ndarray | None:
         return None
     if u.shape != (spec.nu,):
         raise MbmfError(f"applied_action: expected {spec.nu} numbers for robot {spec.name!r}, got {len(u)}")
-    if not (np.abs(u) <= 1 + 1e-9).all():  # false for NaN as well
+    if not np.isfinite(u).all():
+        raise MbmfError("applied_action: not all numbers are finite")
+    if not (np.abs(u) <= 1 + 1e-9).all():
         raise MbmfError(f"applied_action: expected numbers within [-1, 1], got {u}")
     return u
 

@@ -32,7 +32,10 @@ class ExplorationConfig:
 
 
 def coloured_noise(rng: np.random.Generator, steps: int, nu: int, beta: float) -> np.ndarray:
-    """Unit-variance Gaussian noise (steps, nu) with power spectral density 1/f^beta (Timmer and Koenig, 1995)."""
+    """Gaussian noise (steps, nu) with power spectral density 1/f^beta (Timmer and Koenig, 1995).
+
+    Its standard deviation is 1.4 where beta is 0 (white), 1.3 where it is 1 (pink), 1.2 where it is 2 (red).
+    """
     frequencies = np.fft.rfftfreq(steps)
     frequencies[0] = 1.0 / steps
     scale = frequencies ** (-beta / 2)

@@ -81,7 +81,13 @@ class TransitionStore:
         return out
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file."""
+        """Write one safetensors file.
+
+        Raises:
+            MbmfError: there is nothing to write.
+        """
+        if not self.episodes:
+            raise MbmfError(f"nothing to save to {path}: there are no transitions; collect some first (`mbmf collect`)")
         lengths = np.array([len(episode) for episode in self.episodes], dtype=np.int64)
         arrays = {
             "measurements": np.concatenate([episode.measurements for episode in self.episodes]),
