@@ -29,6 +29,7 @@ from mbmf_ros.robots import RobotSpec
 
 _ANSWER_S = 10.0  # wall time for a service, or for a goal's acceptance
 _STATE_LOST_S = 10.0  # wall time without a new state
+_SETTLED_TICKS = 20
 _IDLE_S = 20.0  # wall time in which the controller has to set out
 _REPORT_S = 5.0
 _LATE_TICKS = 3  # how long to wait for the message with the answer to a tick
@@ -129,6 +130,7 @@ class PathRunner(Node):
         self.answered = self.learner_ready = False
         self.troubles: dict[str, str] = {}
         self._heard_s = float("inf")  # until the graph is up, states may be late
+        self._in_time = 0
         self._feedback: FollowWaypoints.Feedback | None = None
         self.create_subscription(RobotState, "state", self._on_state, qos.STATE_ALL)
         self.create_subscription(RobotAction, "action", self._on_action, qos.ACTION)
@@ -168,6 +170,8 @@ class PathRunner(Node):
                 f"the graph did not come up within {self.config.up_timeout_s:g} s; still missing: {lacks}"
             )
         self._heard_s = time.monotonic()
+        # Where the last nodes are still starting, or the controller tries its model out, the first answers are late.
+        self._until(lambda: self._in_time >= _SETTLED_TICKS, _ANSWER_S)
 
     # One path ---------------------------------------------------------------------------------------------------------
 
@@ -287,6 +291,8 @@ class PathRunner(Node):
         m = measurement_from(message, self.spec)
         stamp_s = time_seconds(message.header.stamp)
         tick = Tick(message.episode, message.tick, m, message.action_source, message.status, stamp_s)
+        if self.newest is None or (tick.episode, tick.tick) != (self.newest.episode, self.newest.tick):
+            self._in_time = self._in_time + 1 if tick.source == RobotState.SOURCE_CONTROLLER else 0
         self.newest = tick
         self.recorder.state(tick)
 

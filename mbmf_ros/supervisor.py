@@ -54,7 +54,7 @@ class Supervisor:
     Args:
         commands: what to run.
         out: where the output goes; in colour if it is a terminal.
-        grace_s: how long programs may take to stop after SIGINT, and then after SIGTERM, before SIGKILL [s].
+        grace_s: how long programs may take to stop before they are killed [s].
         back_off_s: pause before the first restart of a program [s]; it doubles with each.
     """
 
@@ -62,7 +62,7 @@ class Supervisor:
         self,
         commands: Sequence[Command],
         out: TextIO = sys.stdout,
-        grace_s: tuple[float, float] = (5, 3),
+        grace_s: float = 8.0,
         back_off_s: float = BACK_OFF_S,
     ):
         self._commands = commands
@@ -72,7 +72,7 @@ class Supervisor:
         self._width = max(len(name) for name in ("up", *(command.name for command in commands)))
         plain = not out.isatty() or "NO_COLOR" in os.environ
         self._colors = {} if plain else {c.name: COLORS[i % len(COLORS)] for i, c in enumerate(commands)}
-        self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._running: dict[int, str] = {}  # pid, which is its process group too, and name
         self._code: int | None = None
 
     def run(self) -> int:
@@ -165,7 +165,7 @@ class Supervisor:
             return 127
         finally:
             os.close(write_end)
-        self._running[process.pid] = process
+        self._running[process.pid] = command.name
         if self._stopping.is_set():
             _signal_group(process.pid, signal.SIGKILL)
         reading = asyncio.create_task(self._relay(command.name, read_end))
@@ -204,19 +204,18 @@ class Supervisor:
             self._stop(1)
 
     async def _end_all(self, keepers: Sequence[asyncio.Task[None]]) -> None:
-        """SIGINT, SIGTERM and SIGKILL to whoever is left, each after the grace of the one before."""
+        """SIGTERM, and after a grace SIGKILL to whoever is left.
+
+        Not SIGINT: nodes take both the same way, but a Python that is still importing answers SIGINT with a traceback.
+        """
         waiting = asyncio.gather(*keepers, return_exceptions=True)
-        for number, grace_s in ((signal.SIGINT, self._grace_s[0]), (signal.SIGTERM, self._grace_s[1])):
-            if self._hurry.is_set():
-                break
-            for pid in self._running:
-                _signal_group(pid, number)
-            hurry = asyncio.create_task(self._hurry.wait())
-            await asyncio.wait([waiting, hurry], timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
-            hurry.cancel()
-            if waiting.done():
-                return
         for pid in self._running:
+            _signal_group(pid, signal.SIGTERM)
+        hurry = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait([waiting, hurry], timeout=self._grace_s, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        for pid in self._running:
+            self.say(f"{self._running[pid]} does not stop: killing it")
             _signal_group(pid, signal.SIGKILL)
         await waiting
 
@@ -230,7 +229,6 @@ def _prepare(parent: int, nice: int) -> Callable[[], None]:
             if os.getppid() != parent:  # it died before the line above
                 os._exit(1)
         os.setpgid(0, 0)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where a script started us in the background
         if nice:
             os.nice(nice)
 

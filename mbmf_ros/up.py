@@ -11,8 +11,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import tyro
+
 from mbmf_ros.arguments import SimArguments, argument
-from mbmf_ros.bringup import REQUIRED, Program, environment, graph, programs, rviz_problem
+from mbmf_ros.bringup import REQUIRED, Program, environment, graph, graph_names, programs, rviz_problem
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.supervisor import Command, Supervisor
 
@@ -28,7 +30,9 @@ class UpConfig(SimArguments):
     and ends with exit code 0 if every path succeeded.
     """
 
-    graph: str = argument("ant_sim", "what to bring up: ant_sim")
+    graph: tyro.conf.Positional[str] = field(
+        default="ant_sim", metadata={"help": f"what to bring up: {', '.join(graph_names())}"}
+    )
     paths: Path | None = field(default=None, metadata={"help": "JSON file of paths to walk, one after the other"})
     json: Path | None = field(default=None, metadata={"help": "write the results of --paths here"})
     up_timeout_s: float = argument(60.0, "how long the graph may take to come up, with --paths [s]", low=0)
@@ -83,8 +87,12 @@ def _check_paths(config: UpConfig) -> None:
 
     assert config.paths is not None
     load_paths(config.paths)
-    if config.json and not config.json.expanduser().resolve().parent.is_dir():
-        raise MbmfError(f"--json: there is no folder {config.json.expanduser().resolve().parent}; make it first")
+    if config.json:
+        folder = config.json.expanduser().resolve().parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MbmfError(f"--json: cannot make the folder {folder}: {error.strerror}") from error
 
 
 def _check_ros() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,25 @@ from mbmf_ros.robots import robot
 GRAPH_LOST_EXIT = 3
 
 
-def walk_all(node: PathRunner, paths: dict[str, np.ndarray], rows: list[dict[str, Any]], console: Console) -> None:
-    """Walk every path; appends one row each to ``rows``."""
+def walk_all(node: PathRunner, paths: dict[str, np.ndarray], console: Console) -> Iterator[dict[str, Any]]:
+    """Walk every path; the rows, one by one."""
     console.print(f"waiting for the graph ({len(paths)} paths to walk) ...")
     node.wait_until_up()
     for index, (name, waypoints) in enumerate(paths.items(), 1):
         console.print(f"{index}/{len(paths)} {name}: {len(waypoints)} waypoints")
         row = node.walk(name, waypoints, console.print)
-        rows.append(row)
+        yield row
         verdict = "[green]success[/]" if row["success"] else "[red]failed[/]" + (" (fell)" if row["fell"] else "")
         console.print(
             f"{index}/{len(paths)} {name}: {verdict}, {row['reached']} of {row['waypoints']} waypoints "
             f"in {row['sim_s']:.1f} s"
         )
+
+
+def write_results(file: str | None, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the rows so far and their summary, for programs."""
+    if file:
+        Path(file).write_text(json.dumps({"runs": rows, "summary": summary(rows)}, indent=1) + "\n", encoding="utf-8")
 
 
 def print_table(rows: Sequence[dict[str, Any]], console: Console) -> None:
@@ -66,11 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(width=110, highlight=False, soft_wrap=True)
     rows: list[dict[str, Any]] = []
     code = 1
+    write_results(config.json, rows)  # not to leave an older run's behind
     rclpy.init(args=argv[1:])
     try:
-        paths = load_paths(Path(config.paths))
         node = PathRunner(config, robot(config.robot))
-        walk_all(node, paths, rows, console)
+        for row in walk_all(node, load_paths(Path(config.paths)), console):
+            rows.append(row)
+            write_results(config.json, rows)
         code = 0 if all(row["success"] for row in rows) else 1
     except GraphLostError as error:
         console.print(f"[red]error:[/] {error}")
@@ -84,8 +92,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         rclpy.try_shutdown()
     if rows:
         print_table(rows, console)
-    if config.json:
-        Path(config.json).write_text(json.dumps({"runs": rows, "summary": summary(rows)}, indent=2) + "\n")
     return code
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.clock import (
     Clock,
     ClockType,  # pyright: ignore[reportPrivateImportUsage]  # Humble has it nowhere else
@@ -48,6 +49,10 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RCLError:
+        if node is None or rclpy.ok():
+            raise
+        # told to stop in the middle of a callback, which could then publish no more
     except MbmfError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
