@@ -38,9 +38,10 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
 
     Bad input (MbmfError) is one line on stderr and exit code 2.
     """
-    node, code = None, 0
+    node, code, begun = None, 0, False
     try:
         rclpy.init(args=args)
+        begun = True
         node = make_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
@@ -50,9 +51,9 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except RCLError:
-        if node is None or rclpy.ok():
+        if not begun or rclpy.ok():
             raise
-        # told to stop in the middle of a callback, which could then publish no more
+        # told to stop in the middle of something that then found nothing to publish with
     except MbmfError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
