@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.threads import one_thread
 from mbmf_ros.up import UpConfig, run_up
 
 _CONSOLE = Console(stderr=True)
@@ -249,6 +250,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run ``mbmf``; returns the exit code: 2 for bad input, 130 for Ctrl-C."""
     command = tyro.cli(Command, prog="mbmf", description=__doc__, args=arguments)  # type: ignore[arg-type]
     try:
+        if not isinstance(command, Up):
+            one_thread()
         return command.run()
     except MbmfError as error:
         print(f"mbmf: {error}", file=sys.stderr)

@@ -30,8 +30,8 @@ class TrainConfig:
         holdout: share of the transitions, in whole episodes, that is kept for validation.
     """
 
-    epochs: int = 40
-    min_updates: int = 8000
+    epochs: int = 50
+    min_updates: int = 12000
     batch_size: int = 256
     learning_rate: float = 1e-3
     cosine: bool = True
