@@ -207,8 +207,9 @@ def build_messages(packages_key: str) -> str:
             AMENT_PREFIX_PATH=str(VENV),
             CMAKE_PREFIX_PATH=str(VENV),
         )  # fmt: skip
-        # Without it the messages' folder only extends the package in the source tree (see mbmf_ros/__init__.py).
-        (site / "mbmf_ros/__init__.py").unlink()
+        # Without __init__.py this folder only extends the package in the source tree (see mbmf_ros/__init__.py);
+        # pyright alone, which does not know of that, finds it by the stub.
+        (site / "mbmf_ros/__init__.py").rename(site / "mbmf_ros/__init__.pyi")
         shutil.rmtree(STATE / "build")
         stamp("messages", key)
     return key
