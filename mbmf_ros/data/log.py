@@ -60,6 +60,11 @@ class StateLog:
         """Messages logged since this program started."""
         return self._writer.messages
 
+    @property
+    def pending(self) -> int:
+        """Of those, messages that are not on disk yet."""
+        return self._writer.pending
+
     def write(self, data: bytes, time_ns: int | None = None) -> None:
         """Log one serialised RobotState (CDR).
 

@@ -48,8 +48,8 @@ class Recorder:
         """The next state of the stream: as it was serialised (CDR), and decoded."""
         if self._log is not None:
             try:
-                self._log.write(data)
                 self.logged += 1
+                self._log.write(data)
             except OSError as error:
                 self._lose(error)
         self.ticks.add(state)
@@ -69,6 +69,7 @@ class Recorder:
             try:
                 log.close()
             except OSError as error:
+                self.logged -= log.pending
                 self._lose(error)
 
     def _recall(self, folder: Path, spec: RobotSpec, max_transitions: int) -> None:
@@ -88,4 +89,5 @@ class Recorder:
         )
         log, self._log = self._log, None
         if log is not None:
+            self.logged -= log.pending
             log.abandon()

@@ -10,6 +10,8 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
 from nav_msgs.msg import Path as PathMessage
 
+from mbmf_ros.data.episodes import applied_action_from as applied_action_from  # they serve logs without ROS as well
+from mbmf_ros.data.episodes import measurement_from as measurement_from
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.robots import RobotSpec
@@ -35,29 +37,6 @@ def time_message(nanoseconds: int) -> Time:
 # Robot state and action -----------------------------------------------------------------------------------------------
 
 
-def measurement_from(message: RobotState, spec: RobotSpec) -> np.ndarray:
-    """The measurement (nm,) in a state message.
-
-    Raises:
-        MbmfError: the message is of another robot, has a wrong number of joints, or is not finite.
-    """
-    if message.robot != spec.name:
-        raise MbmfError(f"expected the state of robot {spec.name!r}, got one of {message.robot!r}; check `robot`")
-    joints = len(spec.joints)
-    if len(message.joint_position) != joints or len(message.joint_velocity) != joints:
-        raise MbmfError(
-            f"expected {joints} joint positions and velocities for robot {spec.name!r}, "
-            f"got {len(message.joint_position)} and {len(message.joint_velocity)}"
-        )
-    p, q = message.pose.position, message.pose.orientation
-    v, w = message.twist.linear, message.twist.angular
-    base = (p.x, p.y, p.z, q.w, q.x, q.y, q.z, v.x, v.y, v.z, w.x, w.y, w.z)
-    m = np.array([*base, *message.joint_position, *message.joint_velocity])
-    if problem := spec.measurement.problem(m):
-        raise MbmfError(f"state of episode {message.episode}, tick {message.tick}: {problem}")
-    return m
-
-
 def fill_state(message: RobotState, m: np.ndarray, spec: RobotSpec) -> RobotState:
     """Write measurement ``m`` (nm,) and the robot's name into ``message``; returns it."""
     layout = spec.measurement
@@ -71,17 +50,6 @@ def fill_state(message: RobotState, m: np.ndarray, spec: RobotSpec) -> RobotStat
     message.joint_position = doubles(m[layout.joint_position])
     message.joint_velocity = doubles(m[layout.joint_velocity])
     return message
-
-
-def applied_action_from(message: RobotState, spec: RobotSpec) -> np.ndarray | None:
-    """The action (nu,) that was applied since the previous tick, or None at the start of an episode.
-
-    Raises:
-        MbmfError: wrong size or not finite.
-    """
-    if message.tick == 0 and not message.applied_action:
-        return None
-    return _rows(message.applied_action, spec, "applied_action", rows=1)[0]
 
 
 def action_from(message: RobotAction, spec: RobotSpec) -> tuple[np.ndarray, np.ndarray]:
