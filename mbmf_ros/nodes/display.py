@@ -25,7 +25,7 @@ from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, points_from
-from mbmf_ros.nodes.drawing import RateLimit
+from mbmf_ros.nodes.drawing import RateLimit, numbered
 from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, option, run
 from mbmf_ros.robots import RobotSpec, robot
 from mbmf_ros.robots.sim import Simulation
@@ -135,12 +135,12 @@ def path_markers(path: np.ndarray, frame: str) -> MarkerArray:
     if len(path) > 1:
         line = add("path", 0, Marker.LINE_STRIP, (0.04, 0.0, 0.0), _PATH_COLOR)
         line.points = [Point(x=float(x), y=float(y), z=0.01) for x, y in path]
-    for index, (x, y) in enumerate(path[1:].tolist()):
-        disc = add("waypoints", index, Marker.CYLINDER, (0.22, 0.22, 0.03), _PATH_COLOR)
+    for number, x, y in numbered(path):
+        disc = add("waypoints", number, Marker.CYLINDER, (0.22, 0.22, 0.03), _PATH_COLOR)
         disc.pose.position = Point(x=x, y=y, z=0.015)
-        number = add("numbers", index, Marker.TEXT_VIEW_FACING, (0.0, 0.0, 0.2), _TEXT_COLOR)
-        number.pose.position = Point(x=x, y=y, z=0.25)
-        number.text = str(index + 1)
+        text = add("numbers", number, Marker.TEXT_VIEW_FACING, (0.0, 0.0, 0.2), _TEXT_COLOR)
+        text.pose.position = Point(x=x, y=y, z=0.25)
+        text.text = str(number)
     return MarkerArray(markers=markers)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import viser
 
@@ -50,7 +50,10 @@ class Panel:
         self._button("EMERGENCY STOP", "estop", viser.Icon.HAND_STOP, "Stop the robot and keep it stopped", "red")
         self._status = gui.add_html("")
         self._progress = gui.add_progress_bar(0.0, visible=False)
-        self._button("Clear emergency stop", "clear_estop", viser.Icon.LOCK_OPEN, "Let the robot move again", "gray")
+        self._clear_estop = self._button(
+            "Clear emergency stop", "clear_estop", viser.Icon.LOCK_OPEN, "Let the robot move again", "gray"
+        )
+        self._clear_estop.visible = False
         self._pause = self._button("Pause", "pause", viser.Icon.PLAYER_PAUSE, "Let time stand still", None)
         self._resume = self._button("Resume", "resume", viser.Icon.PLAYER_PLAY, "Let time go on", None)
         self._resume.visible = False
@@ -90,11 +93,11 @@ class Panel:
         )
         if text != self._shown:
             self._status.content = self._shown = text
-        if self._resume.visible != readout.paused:
-            self._resume.visible, self._pause.visible = readout.paused, not readout.paused
         share = readout.training
-        if self._progress.visible != (share is not None):
-            self._progress.visible = share is not None
+        _show(self._pause, not readout.paused)
+        _show(self._resume, readout.paused)
+        _show(self._clear_estop, readout.stopped)
+        _show(self._progress, share is not None)
         if share is not None and abs(self._progress.value - 100 * share) >= 1:
             self._progress.value = 100 * min(max(share, 0.0), 1.0)
 
@@ -102,3 +105,8 @@ class Panel:
         """Pop up an error in every browser."""
         for client in self._server.get_clients().values():
             client.add_notification(title, text, color="red", auto_close_seconds=8.0)
+
+
+def _show(element: Any, visible: bool) -> None:
+    if element.visible != visible:  # setting it anew would be sent to every browser
+        element.visible = visible

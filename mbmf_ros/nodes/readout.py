@@ -25,13 +25,23 @@ class Reports:
 
 @dataclass(frozen=True)
 class Readout:
-    """One line with its urgency, a table, the share of a training that is done (None: none under way), and a pause."""
+    """What the panel shows.
+
+    Attributes:
+        level: urgency of the headline.
+        headline: one line.
+        rows: names and values.
+        training: share of a training that is done; None: none under way.
+        paused: whether time stands still.
+        stopped: whether the emergency stop is on.
+    """
 
     level: Level
     headline: str
     rows: list[tuple[str, str]] = field(default_factory=list)
     training: float | None = None
     paused: bool = False
+    stopped: bool = False
 
 
 def read_out(reports: Reports, now_s: float, timeout_s: float) -> Readout:
@@ -54,8 +64,9 @@ def read_out(reports: Reports, now_s: float, timeout_s: float) -> Readout:
         ("learner", _learner(learner)),
         ("age of state", _number(age_s, "s", 2 if age_s < 10 else 0)),
     ]
-    paused = state is not None and state.status == RobotState.STATUS_PAUSED
-    return Readout(level, headline, rows, training, paused)
+    status = None if state is None else state.status
+    paused, stopped = status == RobotState.STATUS_PAUSED, status == RobotState.STATUS_ESTOP
+    return Readout(level, headline, rows, training, paused, stopped)
 
 
 def _headline(

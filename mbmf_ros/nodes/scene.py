@@ -14,6 +14,7 @@ import numpy as np
 import viser
 from mjviser.scene import ViserMujocoScene
 
+from mbmf_ros.nodes.drawing import numbered
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.robots.measurement import quaternion_of_yaw, yaw_of
 from mbmf_ros.robots.sim import Simulation, start_measurement
@@ -21,7 +22,7 @@ from mbmf_ros.robots.sim import Simulation, start_measurement
 PATH_COLOR = (28, 110, 220)
 PLAN_COLOR = (20, 160, 90)
 TRAIL_COLOR = (130, 130, 140)
-_CAMERA_OFFSET_M = np.array([-3.4, -3.6, 2.9])  # from the robot to a new browser's camera
+_CAMERA_OFFSET_M = np.array([-3.0, -3.2, 2.6])  # from the robot to a new browser's camera
 _TRAIL_STEP_M = 0.05
 _TRAIL_POINTS = 800
 
@@ -139,7 +140,7 @@ class Scene:
             if len(points) > 1:
                 line = segments(points, 0.015)
                 self._marks.append(scene.add_line_segments("/path/line", line, PATH_COLOR, thickness=0.035))
-            for number, (x, y) in enumerate(points[1:], start=1):
+            for number, x, y in numbered(points):
                 name = f"/path/waypoint_{number}"
                 disc = scene.add_cylinder(name, 0.11, 0.03, color=PATH_COLOR, position=(x, y, 0.015))
                 scene.add_label(f"{name}/label", str(number), position=(0, 0, 0.2), anchor="bottom-center")

@@ -99,12 +99,17 @@ class FakeBridge(Node):
         self.stops = 0
         self.paths: list[np.ndarray] = []
         self._state = self.create_publisher(RobotState, "state", qos.STATE_PUB)
-        self.create_timer(0.05, self._tick, clock=STEADY)
+        self._timer = self.create_timer(0.05, self._tick, clock=STEADY)
         self.create_subscription(PathMessage, "path", lambda path: self.paths.append(points_from(path)), qos.LATCHED)
         self.create_service(Trigger, "~/estop", self._on_estop)
 
     def _tick(self):
-        self._state.publish(fill_state(RobotState(), self.m, ANT))
+        status = RobotState.STATUS_ESTOP if self.stops else RobotState.STATUS_ACTIVE
+        self._state.publish(fill_state(RobotState(status=status), self.m, ANT))
+
+    def silence(self):
+        """Stop saying where the robot is."""
+        self._timer.cancel()
 
     def _on_estop(self, _, response):
         self.stops += 1
@@ -250,10 +255,11 @@ def test_the_page_shows_the_robot_and_a_click_is_a_waypoint(browser):
 @pytest.mark.browser
 def test_the_panel_stops_the_robot_and_tells_when_its_state_is_lost(browser):
     page, bridge = browser
+    page.page.get_by_text("no controller").wait_for()
     page.page.get_by_role("button", name="EMERGENCY STOP", exact=True).click()
     page.wait(lambda: bridge.stops == 1, "the emergency stop is called", 10.0)
-    page.page.get_by_text("no controller").wait_for()
+    page.page.get_by_role("button", name="Clear emergency stop").wait_for()
     page.page.get_by_role("button", name="Reset robot").click()
     page.page.get_by_text("there is no service /sim_bridge/reset").first.wait_for()
-    bridge.destroy_timer(next(iter(bridge.timers)))
-    page.page.get_by_text("state lost").wait_for()
+    bridge.silence()
+    page.page.get_by_text("state lost during EMERGENCY STOP").wait_for()

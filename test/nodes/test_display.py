@@ -33,7 +33,7 @@ def positions(markers):
 
 
 def test_robot_markers_cover_the_robot_where_it_is():
-    drawn = RobotMarkers(ANT, "odom").move(start_measurement(ANT, pose=(3.0, -2.0, 0.0))).markers
+    drawn = list(RobotMarkers(ANT, "odom").move(start_measurement(ANT, pose=(3.0, -2.0, 0.0))).markers)
     torso = drawn[0]
     assert (torso.type, torso.scale.x) == (Marker.SPHERE, 0.5)
     np.testing.assert_allclose(positions([torso]), [[3.0, -2.0, 0.55]], atol=1e-9)
@@ -56,7 +56,7 @@ def test_capsule_ends_turn_with_the_robot():
 def test_a_cylinder_lies_along_its_geom():
     model = build_model(ANT)
     part = next(index for index, part in enumerate(parts_of(model)) if part.kind == Marker.CYLINDER)
-    drawn = RobotMarkers(ANT, "odom").move(start_measurement(ANT)).markers
+    drawn = list(RobotMarkers(ANT, "odom").move(start_measurement(ANT)).markers)
     ends = positions([drawn[part + 1], drawn[part + 2]])
     q = drawn[part].pose.orientation
     axis = np.zeros(3)
@@ -85,7 +85,7 @@ def test_a_shape_that_cannot_be_drawn_is_named():
 
 
 def test_path_markers_number_the_waypoints():
-    drawn = path_markers(np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0]]), "odom").markers
+    drawn = list(path_markers(np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0]]), "odom").markers)
     assert drawn[0].action == Marker.DELETEALL
     line = next(m for m in drawn if m.type == Marker.LINE_STRIP)
     assert [(p.x, p.y) for p in line.points] == [(0.0, 0.0), (1.0, 0.0), (2.0, 1.0)]

@@ -1,4 +1,4 @@
-"""How often things are drawn, and lines out of markers."""
+"""How often things are drawn, which waypoints are numbered, and lines out of markers."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from mbmf_ros.nodes.drawing import RateLimit, lines_from
+from mbmf_ros.nodes.drawing import RateLimit, lines_from, numbered
 
 pytestmark = pytest.mark.ros
 
@@ -36,3 +36,9 @@ def test_lines_of_strips_and_lists():
     assert lines[:, :, 0].tolist() == [[0, 1], [1, 2], [2, 3], [0, 1], [2, 3]]
     assert colors[:, 0].tolist() == [[255, 0, 0]] * 4 + [[0, 255, 0]]
     assert lines_from(MarkerArray())[0].shape == (0, 2, 3)
+
+
+def test_a_place_that_comes_again_keeps_its_first_number():
+    lap = [[1.0, 0.0], [1.0, 1.0]]
+    assert numbered(np.array([[0.0, 0.0], *lap, *lap])) == [(1, 1.0, 0.0), (2, 1.0, 1.0)]
+    assert numbered(np.zeros((0, 2))) == []

@@ -47,6 +47,7 @@ def test_read_out_of_a_walking_robot():
 def test_headline(given_reports, level, headline):
     shown = read_out(given_reports, 10.1, 1.0)
     assert (shown.level, shown.headline) == (level, headline)
+    assert shown.stopped == ("EMERGENCY" in headline)
 
 
 def test_read_out_does_not_show_old_numbers_of_a_lost_controller():
