@@ -61,7 +61,6 @@ def _node(program: Program, namespace: str, log_level: str) -> Node:
         remappings=list(program.remappings),
         arguments=[*program.arguments, "--ros-args", "--log-level", log_level],
         additional_env=environment(),
-        prefix=f"nice -n {program.nice}" if program.nice else None,
         output="screen",
         emulate_tty=True,
         respawn=program.role.restarts > 0,

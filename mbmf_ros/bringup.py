@@ -50,7 +50,6 @@ class NodeDescription:
         name: of the node, of its executable, and of its module in ``mbmf_ros.nodes``.
         role: what happens when it dies.
         takes: argument -> ROS parameter that it sets.
-        nice: added to the process's niceness.
         owns_time: it publishes /clock, so it cannot follow it.
         window: left out when headless; and unless the argument of this name is true.
     """
@@ -58,7 +57,6 @@ class NodeDescription:
     name: str
     role: Role
     takes: Mapping[str, str] = field(default_factory=dict)
-    nice: int = 0
     owns_time: bool = False
     window: str = ""
 
@@ -90,7 +88,7 @@ class Program:
         params_files: parameter files, later ones win.
         arguments: command line before ``--ros-args``.
         remappings: names to replace, each with its replacement.
-        role, nice: see :class:`NodeDescription`.
+        role: what happens when it dies.
     """
 
     name: str
@@ -101,7 +99,6 @@ class Program:
     params_files: tuple[Path, ...]
     arguments: tuple[str, ...]
     role: Role
-    nice: int = 0
     remappings: tuple[tuple[str, str], ...] = ()
 
 
@@ -120,9 +117,7 @@ ANT_SIM = Graph(
             ESSENTIAL,
             {"model_path": "model_path", "planner": "planner", "device": "device", "seed": "seed"},
         ),
-        NodeDescription(
-            "dynamics_learner", RESTART, {"model_path": "model_path", "record": "log_dir", "seed": "seed"}, nice=10
-        ),
+        NodeDescription("dynamics_learner", RESTART, {"model_path": "model_path", "record": "log_dir", "seed": "seed"}),
         NodeDescription("waypoints", ESSENTIAL, {"demo": "demo"}),
         NodeDescription("display", RESTART),
         NodeDescription("cockpit", RESTART, {"cockpit_port": "port"}, window="cockpit"),
@@ -186,9 +181,7 @@ def programs(graph: Graph, arguments: SimArguments) -> list[Program]:
             if value is not None:
                 parameters[parameter] = _place(value) if source in ("model_path", "record") else value
         module = f"{PACKAGE}.nodes.{node.name}"
-        running.append(
-            Program(node.name, PACKAGE, node.name, module, parameters, tuple(files), (), node.role, node.nice)
-        )
+        running.append(Program(node.name, PACKAGE, node.name, module, parameters, tuple(files), (), node.role))
     if arguments.rviz and not arguments.headless:
         running.append(_rviz(graph, arguments))
     return running
@@ -208,7 +201,7 @@ def _rviz(graph: Graph, arguments: SimArguments) -> Program:
     # RViz's tools and its TF listener use absolute names, which would leave the robot's namespace.
     names = ("tf", "tf_static", "goal_pose", "clicked_point", "initialpose")
     relative = tuple((f"/{name}", name) for name in names)
-    return Program("rviz2", "rviz2", "rviz2", "", parameters, (), ("-d", str(config)), OPTIONAL, 0, relative)
+    return Program("rviz2", "rviz2", "rviz2", "", parameters, (), ("-d", str(config)), OPTIONAL, relative)
 
 
 def rviz_problem(environ: Mapping[str, str] = os.environ) -> str | None:

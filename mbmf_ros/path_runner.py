@@ -238,11 +238,10 @@ class PathRunner(Node):
 
     def _send(self, goal: np.ndarray) -> Any:
         """Send waypoints (W, 2), odometry frame; returns the handle of the accepted goal."""
-        message = FollowWaypoints.Goal()
-        for x, y in goal:
-            pose = PoseStamped(pose=pose_message(x, y))
+        poses = [PoseStamped(pose=pose_message(x, y)) for x, y in goal]
+        for pose in poses:
             pose.header.frame_id = self.config.odom_frame
-            message.poses.append(pose)
+        message = FollowWaypoints.Goal(poses=poses)
         self._feedback = None
         handle = self._answer(self._follow.send_goal_async(message, self._on_feedback), "action follow_waypoints")
         if not handle.accepted:

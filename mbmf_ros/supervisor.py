@@ -34,7 +34,6 @@ class Command:
         argv: what to execute.
         role: what happens when it dies.
         environment: variables on top of this process's.
-        nice: added to its niceness.
         leads: everything ends when it does, with its exit code.
     """
 
@@ -42,7 +41,6 @@ class Command:
     argv: tuple[str, ...]
     role: Role
     environment: Mapping[str, str] = field(default_factory=dict)
-    nice: int = 0
     leads: bool = False
 
 
@@ -157,7 +155,7 @@ class Supervisor:
                 stdout=write_end,
                 stderr=write_end,
                 env={**os.environ, **command.environment},
-                preexec_fn=_prepare(os.getpid(), command.nice),
+                preexec_fn=_prepare(os.getpid()),
             )
         except OSError as error:
             os.close(read_end)
@@ -220,7 +218,7 @@ class Supervisor:
         await waiting
 
 
-def _prepare(parent: int, nice: int) -> Callable[[], None]:
+def _prepare(parent: int) -> Callable[[], None]:
     """What a child does between fork and exec."""
 
     def prepare() -> None:
@@ -229,8 +227,6 @@ def _prepare(parent: int, nice: int) -> Callable[[], None]:
             if os.getppid() != parent:  # it died before the line above
                 os._exit(1)
         os.setpgid(0, 0)
-        if nice:
-            os.nice(nice)
 
     return prepare
 

@@ -114,7 +114,7 @@ def _command(program: Program, config: UpConfig, extra: dict[str, str]) -> Comma
         ros += ["--params-file", str(path)]
     for name, value in program.parameters.items():
         ros += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is YAML, and quotes what would be read as another type
-    return Command(program.name, (*start, *program.arguments, *ros), program.role, extra, program.nice)
+    return Command(program.name, (*start, *program.arguments, *ros), program.role, extra)
 
 
 def _client(config: UpConfig, running: list[Program], extra: dict[str, str]) -> Command:

@@ -52,11 +52,6 @@ def test_files_are_named_absolutely(tmp_path, monkeypatch):
     assert running["dynamics_learner"].parameters["log_dir"] == str(tmp_path / "log")
 
 
-def test_the_learner_gives_way_to_the_control_path():
-    running = by_name()
-    assert [name for name in NODES if running[name].nice > 0] == ["dynamics_learner"]
-
-
 def test_rviz_stays_in_the_namespace():
     rviz = by_name(rviz=True)["rviz2"]
     assert rviz.package == "rviz2"
