@@ -53,7 +53,7 @@ class SamplingConfig:
 
     batch_size: int = 128
     time_steps: int = 16
-    action_limit: float = 0.5
+    action_limit: float = 0.45
     iterations: int = 1
 
 
