@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import re
+import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import rclpy
@@ -58,10 +61,24 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         code = 2
     finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
+        with _uninterrupted():
+            if node is not None:
+                node.destroy_node()
+            rclpy.try_shutdown()
     return code
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """No KeyboardInterrupt meanwhile: `ros2 launch` passes on a Ctrl-C that the terminal has sent already."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def option(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
