@@ -10,12 +10,15 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from mbmf_ros.config import override
 from mbmf_ros.data.store import TransitionStore
@@ -139,6 +142,12 @@ class Retraining:
         return Verdict(verdict["accepted"], verdict["reason"], model)
 
 
+def moving(store: TransitionStore) -> TransitionStore:
+    """The episodes in which anything but the safe action was applied: standing still teaches nothing."""
+    safe = np.array(store.spec.safe_action)
+    return TransitionStore(store.spec, [episode for episode in store.episodes if (episode.actions != safe).any()])
+
+
 def hold_out(store: TransitionStore, share: float) -> tuple[TransitionStore, TransitionStore]:
     """Episodes to train on and to validate on, about ``share`` of them.
 
@@ -215,7 +224,8 @@ def main() -> int:
     except MbmfError as error:
         print(error, file=sys.stderr)
         return 2
-    except BrokenPipeError:  # nobody waits for the result any more
+    except BrokenPipeError:  # whoever waited for the result was killed
+        shutil.rmtree(sys.argv[1], ignore_errors=True)
         return 1
     return 0
 

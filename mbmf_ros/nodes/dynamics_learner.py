@@ -17,7 +17,7 @@ from std_srvs.srv import SetBool, Trigger
 from mbmf_ros.data.recorder import Recorder
 from mbmf_ros.dynamics.io import ModelInfo, default_model_path, load_model, model_from_bytes
 from mbmf_ros.dynamics.model import DynamicsConfig
-from mbmf_ros.dynamics.retrain import Retraining, RetrainTask
+from mbmf_ros.dynamics.retrain import Retraining, RetrainTask, moving
 from mbmf_ros.dynamics.training import TrainConfig
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import LearnerStatus, Model, RobotState
@@ -26,7 +26,7 @@ from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare
 from mbmf_ros.robots import robot
 
 _TICK_S = 0.25  # how often the log is flushed when due and the training is looked at
-_REPORT_S = 1.0  # how often the status is published while training
+_REPORT_S = 1.0  # how often the status is published when nothing happens
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class DynamicsLearner(Node):
             self._tell("no model yet; call ~/train after some recording")
         else:
             self._adopt(*initial)
-        self.create_subscription(RobotState, "state", self._on_state, qos.STATE_ALL, raw=True)
+        take: Any = self._on_state  # raw: it is called with the bytes of a RobotState
+        self.create_subscription(RobotState, "state", take, qos.STATE_ALL, raw=True)
         self.create_service(Trigger, "~/train", self._on_train)
         self.create_service(Trigger, "~/save", self._on_save)
         self.create_service(Trigger, "~/load", self._on_load)
@@ -113,15 +114,13 @@ class DynamicsLearner(Node):
     # Training ------------------------------------------------------------------------------------
 
     def _on_train(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        store = self._recorder.ticks.store()
+        store = moving(self._recorder.ticks.store())
         if self._training is not None:
             response.message = "a training is under way already"
             return response
         if not self._config.base_data and store.transitions < self._config.min_transitions:
-            response.message = (
-                f"{store.transitions} transitions are too few, expected min_transitions = "
-                f"{self._config.min_transitions}; go on recording, or give base_data"
-            )
+            few = f"{store.transitions} transitions in motion are too few, expected {self._config.min_transitions}"
+            response.message = f"{few} (min_transitions); go on recording, or give base_data"
             return response
         c = self._config
         task = RetrainTask(c.robot, c.base_data, c.min_transitions, c.seed, c.dynamics, c.training)
@@ -131,7 +130,9 @@ class DynamicsLearner(Node):
             response.message = f"cannot start a training: {error}"
             return response
         self._training_error = ""
-        response.success, response.message = True, f"training on {store.transitions} transitions"
+        response.success, response.message = True, f"training on {store.transitions} transitions in motion"
+        if self._model and not c.base_data:
+            response.message += "; what they do not show is forgotten: give base_data to keep it"
         self._tell(response.message)
         return response
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from mbmf_ros.data.collect import CollectConfig, collect_random
-from mbmf_ros.data.store import TransitionStore
+from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.dynamics.dataset import make_dataset
 from mbmf_ros.dynamics.io import load_model, model_from_bytes
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
-from mbmf_ros.dynamics.retrain import Retraining, RetrainTask, Verdict, compare, hold_out, work
+from mbmf_ros.dynamics.retrain import Retraining, RetrainTask, Verdict, compare, hold_out, moving, work
 from mbmf_ros.dynamics.training import TrainConfig, fit
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot
@@ -67,6 +70,11 @@ def test_what_is_held_out_stays_held_out_as_data_grows(store: TransitionStore):
     assert not {id(episode) for episode in train_few.episodes} & known
 
 
+def test_standing_still_is_not_learned_from(store: TransitionStore):
+    still = Episode(store.episodes[0].measurements, np.zeros_like(store.episodes[0].actions))
+    assert moving(TransitionStore(SPEC, [still, *store.episodes[:2], still])).episodes == store.episodes[:2]
+
+
 def test_both_parts_have_an_episode_and_one_alone_is_too_few(store: TransitionStore):
     for first in range(10):
         for share in (0.001, 0.999):
@@ -116,3 +124,20 @@ def test_a_worker_trains_and_says_what_went_wrong(store: TransitionStore):
     verdict = wait(foreign)
     assert not verdict.accepted
     assert "there is no data file missing.safetensors" in verdict.reason
+
+
+def test_a_worker_that_nobody_waits_for_ends_and_clears_up(store: TransitionStore, tmp_path: Path):
+    folder = tmp_path / "retrain"
+    folder.mkdir()
+    prepare(folder, dataclasses.replace(TASK, training=TrainConfig(min_updates=10_000_000)), store)
+    command = [sys.executable, "-m", "mbmf_ros.dynamics.retrain", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        assert 0 < float(process.stdout.readline()) < 1
+        process.stdout.close()  # as the kernel does for a killed learner
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
+    assert process.returncode > 0
+    assert not folder.exists()

@@ -207,7 +207,7 @@ def test_it_trains_on_request_and_goes_on_logging(
 
     few = bridge.call(Trigger, "train")
     assert not few.success
-    assert "0 transitions are too few" in few.message
+    assert "0 transitions in motion are too few" in few.message
 
     count = bridge.publish(store)
     bridge.until(lambda: bridge.status.logged == count)
