@@ -1,0 +1,238 @@
+"""The simulator bridge, with a probe for a controller."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+pytest.importorskip("mbmf_ros.msg")
+
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from nav_msgs.msg import Odometry
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Imu, JointState
+from std_srvs.srv import SetBool, Trigger
+
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.msg import RobotAction, RobotState
+from mbmf_ros.nodes import qos
+from mbmf_ros.nodes.conversions import doubles, measurement_from, planar_pose, pose_message, time_seconds
+from mbmf_ros.nodes.sim_bridge import SimBridge
+from mbmf_ros.robots import robot
+from mbmf_ros.robots.sim import Simulation
+
+pytestmark = pytest.mark.ros
+SPEC = robot("ant")
+LOCK_STEP = {"sync_mode": True, "real_time_factor": 0.0}
+
+
+class Controller:
+    """Answers from the probe; ``act`` may be changed."""
+
+    def __init__(self, rig):
+        self.rig = rig
+        self.states: list[RobotState] = []
+        self.answering = True
+        self.rng = np.random.default_rng(0)
+        self.publisher = rig.speak(RobotAction, "action", qos.ACTION)
+        rig.probe.create_subscription(RobotState, "state", self.on_state, qos.STATE_ALL)
+        rig.until(lambda: self.states, "a state")
+
+    @property
+    def last(self) -> RobotState:
+        return self.states[-1]
+
+    def on_state(self, message: RobotState) -> None:
+        self.states.append(message)
+        if self.answering:
+            self.answer(message, self.rng.uniform(-0.3, 0.3, SPEC.nu))
+
+    def answer(self, state: RobotState, action, plan=(), **changes) -> None:
+        message = RobotAction(episode=state.episode, tick=state.tick, action=doubles(action), plan=doubles(plan))
+        for name, value in changes.items():
+            setattr(message, name, value)
+        self.publisher.publish(message)
+
+    def reach(self, tick: int) -> None:
+        self.rig.until(lambda: self.last.tick >= tick, f"tick {tick}")
+
+
+def test_consecutive_states_of_an_episode_are_the_transitions_of_the_simulation(rig):
+    rig.add(SimBridge, **LOCK_STEP)
+    controller = Controller(rig)
+    controller.reach(20)
+    states = [state for state in controller.states if state.tick <= 20]
+    unique = {state.tick: state for state in states}
+    assert sorted(unique) == list(range(21))
+    assert (unique[0].action_source, list(unique[0].applied_action)) == (RobotState.SOURCE_NONE, [])
+    simulation = Simulation(SPEC)
+    simulation.reset(measurement_from(unique[0], SPEC))
+    for tick in range(1, 21):
+        assert unique[tick].action_source == RobotState.SOURCE_CONTROLLER
+        expected = simulation.step(np.array(unique[tick].applied_action))
+        np.testing.assert_allclose(measurement_from(unique[tick], SPEC), expected, atol=1e-9)
+        elapsed = time_seconds(unique[tick].header.stamp) - time_seconds(unique[tick - 1].header.stamp)
+        assert elapsed == pytest.approx(SPEC.dt_s)
+
+
+def test_the_same_seed_gives_the_same_start(rig):
+    first = rig.add(SimBridge, seed=3, **LOCK_STEP)
+    second = SimBridge(context=rig.context, parameter_overrides=list(first._parameter_overrides.values()))
+    np.testing.assert_array_equal(first.simulation.measure(), second.simulation.measure())
+    first.reset()
+    assert not np.array_equal(first.simulation.measure(), second.simulation.measure())
+    second.destroy_node()
+
+
+def test_lock_step_waits_for_the_answer_and_repeats_the_state(rig):
+    rig.add(SimBridge, **LOCK_STEP)
+    controller = Controller(rig)
+    controller.reach(3)
+    controller.answering = False
+    rig.until(lambda: len([s for s in controller.states if s.tick == controller.last.tick]) >= 3, "repetitions")
+    waiting = controller.last
+    controller.answer(waiting, np.zeros(SPEC.nu))
+    controller.reach(waiting.tick + 1)
+
+
+def test_in_real_time_a_missing_answer_is_bridged_by_the_plan_then_by_the_safe_action(rig):
+    bridge = rig.add(SimBridge)
+    controller = Controller(rig)
+    controller.answering = False
+    state = controller.last
+    plan = np.stack([np.full(SPEC.nu, 0.01), np.full(SPEC.nu, 0.02)])
+    controller.answer(state, np.zeros(SPEC.nu), plan)
+    controller.reach(state.tick + 4)
+    told = [s for s in controller.states if s.tick > state.tick]
+    first = next(i for i, s in enumerate(told) if s.action_source == RobotState.SOURCE_PLAN)
+    rows = [s.applied_action[0] for s in told if s.action_source == RobotState.SOURCE_PLAN]
+    assert rows == [0.01, 0.02] or rows == [0.02]  # the answer itself may have come late on a busy computer
+    assert told[first + len(rows)].action_source == RobotState.SOURCE_SAFE
+    assert bridge.missed >= 2
+
+
+def test_wrong_actions_are_counted_by_cause_and_never_applied(rig):
+    bridge = rig.add(SimBridge, **LOCK_STEP)
+    controller = Controller(rig)
+    controller.answering = False
+    state = controller.last
+    controller.answer(state, np.ones(3))
+    rig.until(lambda: bridge.malformed["wrong size"] == 1, "count of a wrong size")
+    controller.answer(state, np.full(SPEC.nu, np.nan))
+    rig.until(lambda: bridge.malformed["not finite"] == 1, "count of not finite")
+    controller.answer(state, np.ones(SPEC.nu), tick=state.tick + 5)
+    rig.until(lambda: bridge.slot.counts["early"] == 1, "count of a wrong tick")
+    controller.answer(state, np.ones(SPEC.nu), episode=state.episode + 5)
+    rig.until(lambda: bridge.slot.counts["other_episode"] == 1, "count of a wrong episode")
+    assert bridge.tick == state.tick
+    controller.answer(state, np.full(SPEC.nu, 0.25))
+    controller.reach(state.tick + 1)
+    assert set(controller.last.applied_action) == {0.25}
+    values = bridge._condition()[2]
+    assert values["malformed actions (wrong size)"] == values["answers early"] == 1
+
+
+def test_reset_begins_an_episode_later_in_time(rig):
+    rig.add(SimBridge, **LOCK_STEP)
+    controller = Controller(rig)
+    controller.reach(5)
+    assert rig.call(Trigger, "sim_bridge/reset").success
+    rig.until(lambda: controller.last.episode == 2, "the new episode")
+    begin = next(s for s in controller.states if s.episode == 2)
+    before = [s for s in controller.states if s.episode == 1][-1]
+    assert (begin.tick, list(begin.applied_action)) == (0, [])
+    assert time_seconds(begin.header.stamp) > time_seconds(before.header.stamp)
+
+
+def test_initialpose_places_the_robot(rig):
+    rig.add(SimBridge, start_noise=0.0, **LOCK_STEP)
+    controller = Controller(rig)
+    controller.answering = False
+    publisher = rig.speak(PoseWithCovarianceStamped, "initialpose", qos.CLICK)
+    message = PoseWithCovarianceStamped()
+    for frame, x in (("map", 1.0), ("odom", float("nan")), ("odom", 2.0)):
+        message.header.frame_id = frame
+        message.pose.pose = pose_message(x, -1.0, 0.7)
+        publisher.publish(message)
+    rig.until(lambda: controller.last.episode > 1, "the new episode")
+    assert controller.last.episode == 2  # the other two were refused
+    assert planar_pose(controller.last.pose) == pytest.approx((2.0, -1.0, 0.7))
+
+
+def test_emergency_stop_latches_and_survives_a_reset(rig):
+    rig.add(SimBridge, **LOCK_STEP)
+    controller = Controller(rig)
+    assert rig.call(Trigger, "sim_bridge/estop").success
+    rig.until(lambda: controller.last.status == RobotState.STATUS_ESTOP, "the stop")
+    rig.call(Trigger, "sim_bridge/reset")
+    rig.until(lambda: controller.last.episode == 2, "the new episode")
+    controller.reach(3)
+    assert controller.last.status == RobotState.STATUS_ESTOP
+    stopped = [s for s in controller.states if s.episode == 2 and s.tick > 0]
+    assert {s.action_source for s in stopped} == {RobotState.SOURCE_SAFE}
+    assert {tuple(s.applied_action) for s in stopped} == {SPEC.safe_action}
+    assert rig.call(Trigger, "sim_bridge/clear_estop").success
+    rig.until(lambda: controller.last.action_source == RobotState.SOURCE_CONTROLLER, "actions again")
+
+
+def test_disabled_it_applies_the_safe_action(rig):
+    rig.add(SimBridge, **LOCK_STEP)
+    controller = Controller(rig)
+    rig.call(SetBool, "sim_bridge/enable", data=False)
+    rig.until(lambda: controller.last.action_source == RobotState.SOURCE_SAFE, "the safe action")
+    rig.call(SetBool, "sim_bridge/enable", data=True)
+    rig.until(lambda: controller.last.action_source == RobotState.SOURCE_CONTROLLER, "actions again")
+
+
+@pytest.mark.parametrize("mode", [LOCK_STEP, {}], ids=["lock-step", "real time"])
+def test_paused_it_takes_single_steps(rig, mode):
+    bridge = rig.add(SimBridge, **mode)
+    controller = Controller(rig)
+    refusal = rig.call(Trigger, "sim_bridge/step")
+    assert not refusal.success
+    assert "set_paused" in refusal.message
+    rig.call(SetBool, "sim_bridge/set_paused", data=True)
+    rig.until(lambda: controller.last.status == RobotState.STATUS_PAUSED, "the pause")
+    tick = bridge.tick
+    repeated = len(controller.states)
+    rig.until(lambda: len(controller.states) > repeated, "a repeated state")
+    assert bridge.tick == tick
+    assert rig.call(Trigger, "sim_bridge/step").success
+    rig.until(lambda: controller.last.tick == tick + 1 and controller.last.status == RobotState.STATUS_PAUSED, "a step")
+    assert controller.last.action_source == RobotState.SOURCE_CONTROLLER
+    rig.call(SetBool, "sim_bridge/set_paused", data=False)
+    controller.reach(tick + 3)
+
+
+def test_after_a_fall_a_new_episode_begins(rig):
+    bridge = rig.add(SimBridge, **LOCK_STEP)
+    controller = Controller(rig)
+    upside_down = bridge.simulation.measure()
+    upside_down[SPEC.measurement.orientation] = (0, 1, 0, 0)
+    bridge.simulation.reset(upside_down)
+    rig.until(lambda: controller.last.status == RobotState.STATUS_FALLEN, "the fall")
+    rig.until(lambda: controller.last.episode == 2, "the new episode")
+    fallen = {s.tick for s in controller.states if s.status == RobotState.STATUS_FALLEN}
+    assert (len(fallen) + 1) * SPEC.dt_s == pytest.approx(1.0, abs=0.1)
+    assert controller.last.status == RobotState.STATUS_ACTIVE
+
+
+def test_standard_topics_and_the_clock_tell_the_same(rig):
+    rig.add(SimBridge, base_frame="torso", odom_frame="world", **LOCK_STEP)
+    joints, imu = rig.hear(JointState, "joint_states", qos.SENSOR_SUB), rig.hear(Imu, "imu/data", qos.SENSOR_SUB)
+    odom, clock = rig.hear(Odometry, "odom", qos.SENSOR_SUB), rig.hear(Clock, "/clock", qos.CLOCK)
+    controller = Controller(rig)
+    rig.until(lambda: joints and imu and odom and clock and clock[-1].clock.sec >= 2, "sensors and a second of time")
+    assert tuple(joints[-1].name) == SPEC.joints
+    assert (odom[-1].header.frame_id, odom[-1].child_frame_id, imu[-1].header.frame_id) == ("world", "torso", "torso")
+    told = {time_seconds(s.header.stamp): s for s in controller.states}
+    same = next(o for o in odom if time_seconds(o.header.stamp) in told)
+    assert same.pose.pose == told[time_seconds(same.header.stamp)].pose
+    times = [time_seconds(c.clock) for c in clock]
+    assert times == sorted(times)
+
+
+def test_as_fast_as_possible_needs_lock_step(rig):
+    with pytest.raises(MbmfError, match="sync_mode"):
+        rig.add(SimBridge, real_time_factor=0.0)
