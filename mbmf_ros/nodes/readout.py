@@ -60,7 +60,7 @@ def read_out(reports: Reports, now_s: float, timeout_s: float) -> Readout:
         ("speed", _number(speed, "m/s", 2)),
         ("cross-track error", _number(error, "m", 2)),
         ("plan time", _number(plan_time, "ms", 0)),
-        ("model", _NOTHING if steering is None else f"version {steering.model_version}"),
+        ("model", _model(steering, learner)),
         ("learner", _learner(learner)),
         ("age of state", _number(age_s, "s", 2 if age_s < 10 else 0)),
     ]
@@ -85,6 +85,12 @@ def _headline(
     if steering is None:
         return "warn", "no controller"
     return "ok", "standing still" if steering.task == "idle" else steering.task.replace("_", " ")
+
+
+def _model(steering: ControllerStats | None, learner: LearnerStatus | None) -> str:
+    """The version that plans or, while nothing is planned, the newest one."""
+    version = (steering.model_version if steering else 0) or (learner.model_version if learner else 0)
+    return f"version {version}" if version else _NOTHING
 
 
 def _learner(status: LearnerStatus | None) -> str:

@@ -60,3 +60,12 @@ def test_read_out_of_training():
     shown = read_out(Reports(learner=learner), 0.0, 1.0)
     assert math.isclose(shown.training or 0, 0.43, rel_tol=1e-6)
     assert dict(shown.rows)["learner"] == "training, 43 %"
+
+
+def test_read_out_of_a_standing_robot_names_the_newest_model():
+    standing = reports(task="idle")
+    assert standing.stats is not None
+    standing.stats.model_version = 0
+    assert dict(read_out(standing, 10.1, 1.0).rows)["model"] == "-"
+    standing.learner = LearnerStatus(model_version=4)
+    assert dict(read_out(standing, 10.1, 1.0).rows)["model"] == "version 4"
