@@ -1,0 +1,1 @@
+# Comes with an installed ROS 2 only.
