@@ -32,16 +32,16 @@ class ExplorationConfig:
 
 
 def coloured_noise(rng: np.random.Generator, steps: int, nu: int, beta: float) -> np.ndarray:
-    """Gaussian noise (steps, nu) with power spectral density 1/f^beta (Timmer and Koenig, 1995).
-
-    Its standard deviation is 1.4 where beta is 0 (white), 1.3 where it is 1 (pink), 1.2 where it is 2 (red).
-    """
+    """Unit-variance Gaussian noise (steps, nu) with power spectral density 1/f^beta (Timmer and Koenig, 1995)."""
     frequencies = np.fft.rfftfreq(steps)
     frequencies[0] = 1.0 / steps
     scale = frequencies ** (-beta / 2)
     spectrum = scale[:, None] * (rng.standard_normal((len(scale), nu)) + 1j * rng.standard_normal((len(scale), nu)))
     noise = np.fft.irfft(spectrum, n=steps, axis=0)
-    return noise / np.sqrt(2 * np.sum(scale**2)) * steps
+    power = 4 * np.sum(scale**2) - 3 * scale[0] ** 2  # the constant part has no counterpart at -f ...
+    if steps % 2 == 0:
+        power -= 3 * scale[-1] ** 2  # ... nor has the highest frequency
+    return noise * steps / np.sqrt(power)
 
 
 def random_actions(config: ExplorationConfig, rng: np.random.Generator, steps: int, nu: int) -> np.ndarray:
