@@ -35,6 +35,7 @@ from mbmf_ros.nodes.runtime import ERROR, OK, WARN, Diagnostics, declare, option
 from mbmf_ros.robots import RobotSpec, robot
 
 SHOWN_PERIOD_S = 0.1
+CLOCKS_AGREE_S = 1.0  # a path stamped later than this after the newest state is from before the bridge was restarted
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,8 @@ class MpcControllerNode(Node):
             start_s = stamp_s - message.tick * self.spec.dt_s
             tracker = self.mpc.tracker
             self.mpc.reset()
-            if tracker is not None and self._path_stamp_s >= start_s - 0.5 * self.spec.dt_s:
+            made_since = start_s - 0.5 * self.spec.dt_s <= self._path_stamp_s <= stamp_s + CLOCKS_AGREE_S
+            if tracker is not None and made_since:
                 self.mpc.set_path(tracker.path)
         self._episode, self._stamp_s = message.episode, stamp_s
 
