@@ -28,6 +28,7 @@ from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, path_message, points_from, time_message, time_seconds
+from mbmf_ros.nodes.frames import UnknownFrameError, in_odometry
 from mbmf_ros.nodes.goal import CANCELLED, GRACE_S, Goal, Result
 from mbmf_ros.nodes.route import DEMONSTRATION, Route, load_waypoints, save_waypoints
 from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, option, run
@@ -48,10 +49,6 @@ class WaypointsConfig:
     waypoints_file: str = option("waypoints.yaml", "where ~/save and ~/load keep the waypoints")
     loop: bool = option(False, "loaded waypoints are repeated for ever")
     demo: bool = option(False, "walk the demonstration path, for ever, from the start and after each fall")
-
-
-class UnknownFrameError(MbmfError):
-    """Waypoints in a frame that has no known relation to the odometry frame."""
 
 
 class NoStateError(MbmfError):
@@ -185,16 +182,11 @@ class Waypoints(Node):
 
     def _in_odom(self, points: np.ndarray, frame: str) -> np.ndarray:
         """Points (W, 2) [m] of ``frame`` in the odometry frame."""
-        frame, config = frame.lstrip("/"), self.config
-        if frame == config.base_frame:
-            return to_odom(points, self._where().pose)
-        if frame == "" and not self._warned_frame:
+        config = self.config
+        if not frame and not self._warned_frame:
             self._warned_frame = True
             self.get_logger().warning(f"waypoints without a frame are taken to be in {config.odom_frame!r}")
-        if frame not in ("", config.odom_frame):
-            known = f"{config.odom_frame!r} (odometry) or {config.base_frame!r} (the robot now)"
-            raise UnknownFrameError(f"unknown frame {frame!r}; give waypoints in {known}")
-        return points
+        return in_odometry(points, frame, config.odom_frame, config.base_frame, self._where().pose)
 
     def _replace(self, points: np.ndarray, loops: float = 0, first: int = 0, demonstration: bool = False) -> None:
         """Follow ``points`` (W, 2) [m], odometry frame, from now on."""

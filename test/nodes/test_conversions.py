@@ -106,6 +106,6 @@ def test_paths_and_poses():
     np.testing.assert_array_equal(points_from(message), points)
     assert {pose.header.frame_id for pose in message.poses} == {"odom"}
     assert time_seconds(message.header.stamp) == 1.5
-    assert planar_pose(message.poses[1].pose)[2] == pytest.approx(np.pi / 2)
+    assert planar_pose(list(message.poses)[1].pose)[2] == pytest.approx(np.pi / 2)
     assert points_from(path_message(points[:0], "odom")).shape == (0, 2)
     assert planar_pose(pose_message(1, 2, -0.5)) == pytest.approx((1, 2, -0.5))
