@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import gc
 import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import rclpy
@@ -61,24 +60,18 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         code = 2
     finally:
-        with _uninterrupted():
-            if node is not None:
-                node.destroy_node()
-            rclpy.try_shutdown()
+        _ignore_interrupts()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()  # puts the handlers back that were there before rclpy.init
+        _ignore_interrupts()
     return code
 
 
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """No KeyboardInterrupt meanwhile: `ros2 launch` passes on a Ctrl-C that the terminal has sent already."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
+def _ignore_interrupts() -> None:
+    """The end has begun, and `ros2 launch` may pass on a Ctrl-C that the terminal has sent already."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def option(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
