@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -81,3 +82,5 @@ def rig() -> Iterator[Rig]:
     yield rig
     rig.close()
     rclpy.shutdown(context=context)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)  # the controller's setting; Hypothesis cannot bear it
