@@ -12,7 +12,7 @@ import matplotlib as mpl
 import tyro
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 (after the choice of backend)
+from matplotlib import pyplot as plt
 
 PANELS = (
     ("success_rate", "success", None),
