@@ -182,13 +182,8 @@ class MpcControllerNode(Node):
         self._received_s = received_s
         if message.status == RobotState.STATUS_PAUSED:
             return
-        last = self._answer
-        if last and (message.episode, message.tick, message.header.stamp) == (
-            last.episode,
-            last.tick,
-            last.state_stamp,
-        ):
-            self._action.publish(last)
+        if self._answer is not None and _answers(self._answer, message):
+            self._action.publish(self._answer)
             return
         self._begin_episode_if_new(message)
         step = self._step(m, message.status)
