@@ -74,7 +74,7 @@ class Scene:
             head_length=0.12,
             position=(0.0, 0.0, 0.32),
         )
-        self._marks: list[viser.SceneNodeHandle] = []
+        self._marks: list[tuple[viser.CylinderHandle, viser.LabelHandle]] = []  # disc and number of each waypoint
         self._trail: deque[np.ndarray] = deque(maxlen=_TRAIL_POINTS)
         self._trail_grew = False
         self._looked_at = np.full(2, np.inf)
@@ -132,26 +132,37 @@ class Scene:
 
     def show_path(self, points: np.ndarray) -> None:
         """Show the active path (P, 2) [m]: where it begins, then its waypoints, numbered; none: P = 0."""
-        scene = self.server.scene
+        marks = numbered(points)
         with self.server.atomic():
-            for mark in self._marks:
-                mark.remove()
-            self._marks = []
-            if len(points) > 1:
-                line = segments(points, 0.015)
-                self._marks.append(scene.add_line_segments("/path/line", line, PATH_COLOR, thickness=0.035))
-            for number, x, y in numbered(points):
-                name = f"/path/waypoint_{number}"
-                disc = scene.add_cylinder(name, 0.11, 0.03, color=PATH_COLOR, position=(x, y, 0.015))
-                scene.add_label(f"{name}/label", str(number), position=(0, 0, 0.2), anchor="bottom-center")
-                self._marks.append(disc)  # takes its label with it
+            self._show_line("/path", points, 0.015, PATH_COLOR, 0.035)
+            # Kept and moved: labels that are removed and added again under one name get lost in the browser.
+            for index in range(len(self._marks), len(marks)):
+                self._marks.append(self._add_mark(f"/waypoints/{index}"))
+            for (disc, label), (number, x, y) in zip(self._marks, marks, strict=False):
+                disc.position = (x, y, 0.015)
+                label.position = (x, y, 0.22)
+                label.text = str(number)
+            for index, mark in enumerate(self._marks):
+                for part in mark:
+                    part.visible = index < len(marks)
+
+    def _add_mark(self, name: str) -> tuple[viser.CylinderHandle, viser.LabelHandle]:
+        scene = self.server.scene
+        disc = scene.add_cylinder(f"{name}/disc", 0.11, 0.03, color=PATH_COLOR)
+        return disc, scene.add_label(f"{name}/label", "", anchor="bottom-center")
+
+    def _show_line(
+        self, name: str, points: np.ndarray, height_m: float, color: tuple[int, int, int], thickness_m: float
+    ) -> None:
+        """Show a polyline (P, 2) [m] under ``name``, instead of the one that was there; none: P < 2."""
+        if len(points) < 2:
+            self.server.scene.remove_by_name(name)
+            return
+        self.server.scene.add_line_segments(name, segments(points, height_m), color, thickness=thickness_m)
 
     def show_plan(self, points: np.ndarray) -> None:
         """Show the positions (P, 2) [m] that the controller's chosen plan predicts; none: P < 2."""
-        if len(points) < 2:
-            self.clear_plan()
-            return
-        self.server.scene.add_line_segments("/plan", segments(points, 0.05), PLAN_COLOR, thickness=0.04)
+        self._show_line("/plan", points, 0.05, PLAN_COLOR, 0.04)
 
     def clear_plan(self) -> None:
         """Show no plan."""
@@ -176,9 +187,8 @@ class Scene:
 
     def show_trail(self) -> None:
         """Show where the robot has been."""
-        if self._trail_grew and len(self._trail) > 1:
-            line = segments(np.array(self._trail), 0.008)
-            self.server.scene.add_line_segments("/trail", line, TRAIL_COLOR, thickness=0.02)
+        if self._trail_grew:
+            self._show_line("/trail", np.array(self._trail), 0.008, TRAIL_COLOR, 0.02)
             self._trail_grew = False
 
     def clear_trail(self) -> None:
