@@ -204,6 +204,8 @@ def bad_models():
     wild, info = untrained()
     wild.output_std.fill_(float("inf"))
     yield pytest.param({"weights": model_to_bytes(wild, info)}, id="not finite")
+    wild.output_std.fill_(3e38)  # finite, and yet no prediction is
+    yield pytest.param({"weights": model_to_bytes(wild, info)}, id="predictions not finite")
 
 
 @pytest.mark.parametrize("changes", list(bad_models()))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -110,6 +113,17 @@ def test_in_real_time_a_missing_answer_is_bridged_by_the_plan_then_by_the_safe_a
     assert rows == [0.01, 0.02] or rows == [0.02]  # the answer itself may have come late on a busy computer
     assert told[first + len(rows)].action_source == RobotState.SOURCE_SAFE
     assert bridge.missed >= 2
+
+
+@pytest.mark.parametrize(("late_s", "restarts"), [(0.0, 0), (0.03, 1)])
+def test_after_a_late_step_the_controller_still_gets_a_whole_period(rig, monkeypatch, late_s, restarts):
+    bridge = rig.add(SimBridge)
+    resets = []
+    with monkeypatch.context() as patch:
+        patch.setattr(bridge, "_pace", SimpleNamespace(reset=lambda: resets.append(bridge.tick)))
+        bridge._published_s = time.monotonic() - SPEC.dt_s - late_s
+        bridge._on_period()
+    assert (bridge.tick, bridge.overruns, len(resets)) == (1, restarts, restarts)
 
 
 def test_wrong_actions_are_counted_by_cause_and_never_applied(rig):
