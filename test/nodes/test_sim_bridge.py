@@ -100,7 +100,7 @@ def test_lock_step_waits_for_the_answer_and_repeats_the_state(rig):
 
 
 def test_in_real_time_a_missing_answer_is_bridged_by_the_plan_then_by_the_safe_action(rig):
-    bridge = rig.add(SimBridge)
+    bridge = rig.add(SimBridge, real_time_factor=0.2, command_timeout=0.0)  # slowly, for busy computers
     controller = Controller(rig)
     controller.answering = False
     state = controller.last
