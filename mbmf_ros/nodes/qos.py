@@ -30,14 +30,8 @@ LATCHED = _profile(1, latched=True)
 # What people click (RViz, cockpit): rare, and each click counts.
 CLICK = _profile(5)
 
-# Velocity commands: only the newest matters.
-COMMAND = _profile(1)
-
 # Standard sensor topics, as published: reliable subscribers (RViz's default) and best-effort ones both match.
 SENSOR_PUB = _profile(1)
-
-# Standard sensor topics, as subscribed to: matches every publisher.
-SENSOR_SUB = _profile(1, reliable=False)
 
 # Drawings (optimal path, candidates, markers): a lost frame is replaced by the next one.
 DRAWING = _profile(1)
