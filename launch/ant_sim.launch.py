@@ -50,7 +50,8 @@ def _node(program: Program, namespace: str, log_level: str) -> Node:
         deaths += 1
         if context.is_shutdown or not program.role.required or deaths <= program.role.restarts:
             return []
-        return [Shutdown(reason=f"nothing works without {program.name}, which ended with exit code {event.returncode}")]
+        reason = f"nothing works without {program.name}, which ended with exit code {event.returncode}"
+        return [LogInfo(msg=f"{reason}: stopping everything"), Shutdown(reason=reason)]
 
     return Node(
         package=program.package,
@@ -67,4 +68,5 @@ def _node(program: Program, namespace: str, log_level: str) -> Node:
         respawn_delay=BACK_OFF_S,
         respawn_max_retries=program.role.restarts,
         on_exit=on_exit,
+        sigterm_timeout="20",  # Python takes its time to end on a busy computer
     )

@@ -52,7 +52,7 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except RCLError:
+    except (RCLError, ValueError):
         if not begun or rclpy.ok():
             raise
         # told to stop in the middle of something that then found nothing to publish with
@@ -65,6 +65,7 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
             node.destroy_node()
         rclpy.try_shutdown()  # puts the handlers back that were there before rclpy.init
         _ignore_interrupts()
+        gc.freeze()  # or the interpreter's last collection looks at all of PyTorch: half a second
     return code
 
 
