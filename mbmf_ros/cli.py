@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.terminal import CONSOLE, progress
 from mbmf_ros.threads import one_thread
 from mbmf_ros.up import UpConfig, run_up
-
-_CONSOLE = Console(stderr=True)
 
 
 @dataclass(frozen=True)
@@ -56,11 +53,12 @@ class Collect:
         from mbmf_ros.data.collect import collect_random
         from mbmf_ros.robots import robot
 
-        _positive("--transitions", self.transitions)
+        _at_least("--transitions", self.transitions)
+        _at_least("--seed", self.seed, 0)
         spec, settings = robot(self.robot), preset(self.preset).collect
         if self.exploration:
             settings = replace(settings, exploration=replace(settings.exploration, kind=self.exploration))
-        with _progress("collecting", self.transitions) as report:
+        with progress("collecting", self.transitions) as report:
             if self.model:
                 from mbmf_ros.control.on_policy import collect_on_policy
                 from mbmf_ros.dynamics.io import load_model
@@ -72,9 +70,7 @@ class Collect:
         store.save(self.out)
         minutes = store.transitions * spec.dt_s / 60
         facts = {"transitions": store.transitions, "episodes": len(store.episodes), "robot_minutes": round(minutes, 2)}
-        _CONSOLE.print(
-            f"{self.out}: {store.transitions} transitions, {len(store.episodes)} episodes, {minutes:.0f} min"
-        )
+        CONSOLE.print(f"{self.out}: {store.transitions} transitions, {len(store.episodes)} episodes, {minutes:.0f} min")
         _write_json(self.json, facts)
         return 0
 
@@ -116,6 +112,8 @@ class Train:
         from mbmf_ros.dynamics.learn import train_model
         from mbmf_ros.robots import robot
 
+        for option, value, low in (("--limit", self.limit, 1), ("--epochs", self.epochs, 1), ("--seed", self.seed, 0)):
+            _at_least(option, value, low)
         spec, settings = robot(self.robot), preset(self.preset)
         store = TransitionStore(spec)
         for path in self.data:
@@ -127,14 +125,14 @@ class Train:
         sources = {
             source: sum(len(e) for e in store.episodes if e.source == source) for source in ("random", "on_policy")
         }
-        with _progress("training", 100) as report:
+        with progress("training", 100) as report:
             model, info, validation, fit = train_model(
                 store, dynamics, training, self.seed, lambda share, loss: report(round(100 * share)), {"data": sources}
             )
         save_model(self.out, model, info)
         errors = ", ".join(f"{error:.3f} at {horizon}" for horizon, error in validation.nrmse.items())
-        _CONSOLE.print(f"{self.out}: {store.transitions} transitions, {fit.updates} updates in {fit.wall_s:.0f} s")
-        _CONSOLE.print(f"normalised error of the open-loop change on held-out data, by horizon: {errors}")
+        CONSOLE.print(f"{self.out}: {store.transitions} transitions, {fit.updates} updates in {fit.wall_s:.0f} s")
+        CONSOLE.print(f"normalised error of the open-loop change on held-out data, by horizon: {errors}")
         _write_json(self.json, {"transitions": store.transitions, "data": sources, **_plain(validation), **_plain(fit)})
         return 0
 
@@ -177,7 +175,8 @@ class Follow:
         from mbmf_ros.robots import robot
         from mbmf_ros.robots.sim import Simulation
 
-        _positive("--seeds", self.seeds)
+        _at_least("--seeds", self.seeds)
+        _at_least("--first-seed", self.first_seed, 0)
         spec, settings = robot(self.robot), preset(self.preset)
         settings = replace(settings, **_given(planner=self.planner))
         profile = self.profile or settings.dynamics.profile
@@ -190,7 +189,7 @@ class Follow:
         paths = load_paths(self.paths)
         simulation = Simulation(spec)
         rows: list[dict[str, Any]] = []
-        with _progress("walking", len(paths) * self.seeds) as report:
+        with progress("walking", len(paths) * self.seeds) as report:
             for seed in range(self.first_seed, self.first_seed + self.seeds):
                 for name, waypoints in paths.items():
                     controller.seed(seed)
@@ -199,9 +198,9 @@ class Follow:
                     report(len(rows))
                     if not rows[-1]["success"]:
                         why = "fell" if rows[-1]["fell"] else "missed a waypoint or ran out of time"
-                        _CONSOLE.print(f"{name}, seed {seed}: {why}")
+                        CONSOLE.print(f"{name}, seed {seed}: {why}")
         for key, value in summary(rows).items():
-            _CONSOLE.print(f"{key:>20}  {value}")
+            CONSOLE.print(f"{key:>20}  {value}")
         return 0
 
 
@@ -223,9 +222,11 @@ class Paths:
     def run(self) -> int:
         from mbmf_ros.control.path_shapes import path_set
 
+        _at_least("--seed", self.seed, 0)
+        _at_least("--per-shape", self.per_shape)
         paths = path_set(self.seed, per_shape=self.per_shape)
         _write_json(self.out, {name: np.round(points, 4).tolist() for name, points in paths.items()})
-        _CONSOLE.print(f"{self.out}: {len(paths)} paths")
+        CONSOLE.print(f"{self.out}: {len(paths)} paths")
         return 0
 
 
@@ -256,6 +257,11 @@ def main(arguments: list[str] | None = None) -> int:
     except MbmfError as error:
         print(f"mbmf: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"mbmf: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -265,35 +271,23 @@ def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _positive(option: str, value: int) -> None:
-    if value < 1:
-        raise MbmfError(f"{option}: expected at least 1, got {value}")
+def _at_least(option: str, value: int | None, low: int = 1) -> None:
+    if value is not None and value < low:
+        raise MbmfError(f"{option}: expected at least {low}, got {value}")
 
 
 def _plain(record: Any) -> dict[str, Any]:
-    return dict(vars(record))
+    """A record's entries for JSON, which has no NaN."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in vars(record).items()
+    }
 
 
 def _write_json(path: Path | None, content: Any) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-class _progress:  # noqa: N801 (used like a function)
-    """A progress bar on stderr; entering it gives a function that takes how much is done."""
-
-    def __init__(self, what: str, total: int):
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=_CONSOLE)
-        self._task = self._bar.add_task(what, total=total)
-
-    def __enter__(self) -> Callable[[int], None]:
-        self._bar.start()
-        return lambda done: self._bar.update(self._task, completed=done)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
 
 
 if __name__ == "__main__":

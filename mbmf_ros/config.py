@@ -49,9 +49,13 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
     if int in kinds and isinstance(value, int) and not isinstance(value, bool):
         return value
     if float in kinds and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise MbmfError(f"{where}: expected a finite number, got {value}")
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise MbmfError(f"{where}: expected a finite number, got {number}")
+        return number
     if str in kinds and isinstance(value, str):
         return value
     if any(typing.get_origin(kind) is tuple for kind in kinds) and isinstance(value, (list, tuple)):

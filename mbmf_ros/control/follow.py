@@ -30,7 +30,7 @@ def load_paths(file: FilePath) -> dict[str, np.ndarray]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise MbmfError(f"cannot read paths from {file}: {error.strerror}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise MbmfError(f"{file} is not valid JSON: {error}") from error
     if not isinstance(content, dict) or not content:
         raise MbmfError(f'{file}: expected {{"name": [[x, y], ...], ...}} with at least one path')
@@ -39,7 +39,7 @@ def load_paths(file: FilePath) -> dict[str, np.ndarray]:
         try:
             array = np.asarray(waypoints, dtype=float)
             Path.from_waypoints(np.zeros(2), array)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise MbmfError(f"{file}: path {name!r}: expected [[x, y], ...] in metres, got {waypoints!r}") from error
         except MbmfError as error:
             raise MbmfError(f"{file}: path {name!r}: {error}") from error

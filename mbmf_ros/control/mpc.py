@@ -127,7 +127,7 @@ class MpcController:
             raise MbmfError("no candidate has a finite imagined return; the model does not fit the robot's state")
         self._warm = plan
         rows = plan.actions[: 1 + self.config.plan_rows].double().numpy()
-        shown = slice(None, None, max(1, len(plan.returns) // self.config.shown_candidates))
+        shown = slice(None, None, max(1, len(plan.returns) // max(1, self.config.shown_candidates)))
         positions = model.profile.xy(plan.rollouts)
         return Step(
             action=rows[0],

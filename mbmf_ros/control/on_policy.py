@@ -53,7 +53,8 @@ def collect_on_policy(
         waypoints = to_odom(make_path(str(rng.choice(SHAPES)), rng), pose)
         controller.reset()
         controller.set_path(Path.from_waypoints(np.array(pose[:2]), waypoints))
-        store.add(collect_episode(simulation, noisy, start, EPISODE_STEPS))
+        steps = min(EPISODE_STEPS, transitions - store.transitions)
+        store.add(collect_episode(simulation, noisy, start, steps))
         if progress:
-            progress(min(store.transitions, transitions))
-    return store.head(transitions)
+            progress(store.transitions)
+    return store

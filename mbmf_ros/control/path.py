@@ -88,7 +88,7 @@ class PathTracker:
 
     The nearest point is sought from a little behind the last progress to ``window_m`` ahead of it, so that a path that
     crosses itself is followed in order. A waypoint is reached within ``radius_m``; one that the robot has gone past
-    farther away than that is missed.
+    farther away than that is missed, at the latest when the robot is at the last one.
 
     Args:
         path: the path.
@@ -122,13 +122,13 @@ class PathTracker:
         self.progress_m = max(self.progress_m, arc)
         waypoints = self.path.waypoints
         last = len(waypoints) - 1
+        at_goal = float(np.linalg.norm(waypoints[last] - xy)) <= self.goal_radius_m
+        beyond = self.progress_m - (0.0 if at_goal else self.radius_m)
         while self.next_waypoint <= last:
             distance = float(np.linalg.norm(waypoints[self.next_waypoint] - xy))
             if distance <= (self.goal_radius_m if self.next_waypoint == last else self.radius_m):
                 self.next_waypoint += 1
-            elif (
-                self.next_waypoint < last and self.progress_m > self.path.arc_m[self.next_waypoint + 1] + self.radius_m
-            ):
+            elif self.next_waypoint < last and beyond > self.path.arc_m[self.next_waypoint + 1]:
                 self.missed.append(self.next_waypoint)
                 self.next_waypoint += 1
             else:

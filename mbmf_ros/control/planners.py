@@ -6,8 +6,9 @@ how candidates are drawn and how the scores are used.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from mbmf_ros.config import override
 from mbmf_ros.control.tasks import Task
 from mbmf_ros.dynamics.model import Dynamics
-from mbmf_ros.errors import unknown
+from mbmf_ros.errors import MbmfError, unknown
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,21 @@ class Plan:
     returns: Tensor = field(repr=False)
 
 
+_RANGES = {
+    "batch_size": (2, math.inf),
+    "time_steps": (1, math.inf),
+    "action_limit": (0.0, 1.0),
+    "iterations": (1, math.inf),
+    "noise": (0.0, math.inf),
+    "min_noise": (0.0, math.inf),
+    "hold": (1, math.inf),
+    "elite_share": (0.0, 1.0),
+    "kept_elites": (0, math.inf),
+    "momentum": (0.0, 1.0),
+    "temperature": (1e-6, math.inf),
+}
+
+
 @dataclass(frozen=True)
 class SamplingConfig:
     """What every sampling planner has.
@@ -55,6 +71,12 @@ class SamplingConfig:
     time_steps: int = 16
     action_limit: float = 0.45
     iterations: int = 1
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value, (low, high) = getattr(self, entry.name), _RANGES[entry.name]
+            if not low <= value <= high:
+                raise MbmfError(f"{entry.name}: expected a number from {low:g} to {high:g}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -140,7 +162,8 @@ class Planner(Generic[Config]):
             u = self.draw(belief, generator).clamp(-self.config.action_limit, self.config.action_limit)
             rollouts = model.imagine(x.expand(len(u), -1), u)
             terms = task.terms(rollouts, u)
-            returns = torch.stack(list(terms.values())).sum((0, 2)).nan_to_num(nan=-torch.inf)
+            returns = torch.stack(list(terms.values())).sum((0, 2))
+            returns = returns.where(returns.isfinite(), -torch.inf)
             scored = Scored(u, rollouts, terms, returns)
             return self.update(belief, scored), scored
 

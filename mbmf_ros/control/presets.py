@@ -90,7 +90,19 @@ def make_controller(spec: RobotSpec, settings: Preset, assignments: Sequence[str
             raise MbmfError(f"expected SECTION.KEY=VALUE, for example planner.batch_size=256, got {assignment!r}")
         if section not in sections:
             raise unknown("section", section, sections)
-        sections[section][name] = yaml.safe_load(value)
+        sections[section][name] = _value(assignment, value)
     task = override(settings.mpc.follow_path, sections["follow_path"], "follow_path")
     planner = make_planner(settings.planner, sections["planner"])
     return MpcController(spec, planner, replace(settings.mpc, follow_path=task), seed)
+
+
+def _value(assignment: str, text: str) -> Any:
+    """The value in ``text``, read as YAML; 1e-3 is a number too."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise MbmfError(f"{assignment!r}: the value is not valid YAML") from error
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value

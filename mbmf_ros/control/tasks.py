@@ -11,6 +11,8 @@ from torch import Tensor
 from mbmf_ros.control.path import Path
 from mbmf_ros.robots import StateProfile
 
+_EARLIER = 0.001  # a point so many metres nearer [m] is preferred although 1 m farther along
+
 
 class Task(Protocol):
     """A reward. Pure: what changes from step to step is given when the task is made for that step."""
@@ -41,8 +43,8 @@ class FollowPathConfig:
     cross_track: float = 3.0
     tilt: float = 20.0
     min_up: float = 0.93
-    height: float = 5.0
-    max_height_m: float = 0.75
+    height: float = 10.0
+    max_height_m: float = 0.68
     joint_speed: float = 0.01
     effort: float = 0.02
 
@@ -83,16 +85,18 @@ class FollowPath:
         self.arc = torch.from_numpy(arc[:-1][near].astype("float32"))  # (S,)
         # Nothing behind the measured progress can be made good again.
         self.low = (progress_m - 0.1 - self.arc).clamp_min(0.0).minimum(self.length)
+        self.high = (progress_m + window_m - self.arc).clamp_min(0.0).minimum(self.length)
 
     def project(self, xy: Tensor) -> tuple[Tensor, Tensor]:
         """Arc length and distance [m], (...,) each, of the nearest point of the stretch to ``xy`` (..., 2)."""
         offset = xy[..., None, :] - self.start  # (..., S, 2)
         t = (offset * self.direction).sum(-1)
-        t = torch.minimum(torch.maximum(t, self.low), self.length)
+        t = torch.minimum(torch.maximum(t, self.low), self.high)
         distance = (offset - t[..., None] * self.direction).norm(dim=-1)
-        nearest, segment = distance.min(dim=-1)
-        arc = self.arc[segment] + t.gather(-1, segment[..., None])[..., 0]
-        return arc, nearest
+        arc = self.arc + t
+        # Where a path comes back over itself, the earlier of two equally near points.
+        segment = (distance + _EARLIER * arc).argmin(dim=-1, keepdim=True)
+        return arc.gather(-1, segment)[..., 0], distance.gather(-1, segment)[..., 0]
 
     def terms(self, x: Tensor, u: Tensor) -> dict[str, Tensor]:
         config, profile = self.config, self.profile

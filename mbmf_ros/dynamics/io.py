@@ -78,10 +78,15 @@ def model_from_bytes(data: bytes, spec: RobotSpec | None = None) -> tuple[Dynami
     if metadata.get("format") != _FORMAT:
         raise MbmfError("a safetensors file, but not one of a dynamics model; expected one written by `mbmf train`")
     try:
-        info = ModelInfo(**json.loads(metadata["info"]))
+        info = _info(json.loads(metadata["info"]))
         config = override(DynamicsConfig(), json.loads(metadata["config"]), "model configuration")
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise MbmfError(f"the model's header is damaged ({error}); copy or train it again") from error
+    if info.profile != config.profile:
+        raise MbmfError("the model's header is damaged (it names two state profiles); copy or train it again")
+    middle = tensors.get("weights.1")
+    if middle is None or middle.shape != (config.members, config.hidden, config.hidden):  # before memory is taken
+        raise MbmfError("the model's weights do not fit its own description; copy or train it again")
     if spec is not None and info.robot != spec.name:
         raise MbmfError(f"the model is of robot {info.robot!r}, expected {spec.name!r}; train one with `mbmf train`")
     model = Dynamics(spec or robot(info.robot), config)
@@ -93,9 +98,27 @@ def model_from_bytes(data: bytes, spec: RobotSpec | None = None) -> tuple[Dynami
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise MbmfError(f"the model's weights do not fit its own description: {str(error).splitlines()[-1]}") from error
-    if not all(torch.isfinite(p).all() for p in model.parameters()):
+    statistics = (model.input_mean, model.input_std, model.output_mean, model.output_std)
+    if not all(torch.isfinite(p).all() for p in (*model.parameters(), *statistics)):
         raise MbmfError("the model has weights that are not finite; train it again")
+    if not ((model.input_std > 0).all() and (model.output_low <= model.output_high).all()):
+        raise MbmfError("the model's normaliser is damaged; copy or train it again")
     return model.requires_grad_(False), info
+
+
+def _info(values: Any) -> ModelInfo:
+    """What the header says, of the types that are promised.
+
+    Raises:
+        TypeError: an entry is missing, unknown or of another type.
+    """
+    info = ModelInfo(**values)
+    kinds = {"str": str, "int": int, "float": (int, float), "dict[str, Any]": dict}
+    for entry in dataclasses.fields(info):
+        value = getattr(info, entry.name)
+        if not isinstance(value, kinds[str(entry.type)]):
+            raise TypeError(f"{entry.name}: expected {entry.type}, got {value!r}")
+    return info
 
 
 def _metadata(data: bytes) -> dict[str, str]:
@@ -105,7 +128,7 @@ def _metadata(data: bytes) -> dict[str, str]:
         raise MbmfError("not a whole safetensors file (too short for its header); copy or train it again")
     try:
         header = json.loads(data[8 : 8 + length])
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise MbmfError(f"not a safetensors file ({error}); expected one written by `mbmf train`") from error
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
     return metadata if isinstance(metadata, dict) else {}

@@ -63,6 +63,8 @@ class Dynamics(nn.Module):
             raise unknown("activation", self.config.activation, _ACTIVATIONS)
         if self.config.members < 1:
             raise MbmfError(f"an ensemble needs at least one member, got {self.config.members}")
+        if self.config.hidden < 1:
+            raise MbmfError(f"a hidden layer needs at least one unit, got {self.config.hidden}")
         self._activation = _ACTIVATIONS[self.config.activation]
         inputs, outputs = self.profile.n_inner + spec.nu, self.profile.n_outputs
         sizes = [inputs, self.config.hidden, self.config.hidden, outputs * (2 if self.config.probabilistic else 1)]

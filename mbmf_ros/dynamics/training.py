@@ -76,6 +76,7 @@ def fit(
     Raises:
         MbmfError: the loss is not finite.
     """
+    model.requires_grad_(True)  # a model from a file is frozen
     if not warm_start:
         model.set_statistics(train.inputs, train.outputs)
     z = (train.inputs - model.input_mean) / model.input_std

@@ -35,6 +35,7 @@ def build_model(spec: RobotSpec) -> mujoco.MjModel:
     source = mujoco.MjSpec.from_file(str(asset_path(spec.model_asset)))
     source.option.timestep = spec.physics_dt_s
     model = source.compile()
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a divergence shall be seen, not put right
     names = {model.joint(index).name for index in range(model.njnt)}
     missing = [name for name in (*spec.joints, *spec.actuated_joints) if name not in names]
     if missing:
