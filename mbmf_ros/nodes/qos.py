@@ -33,6 +33,9 @@ CLICK = _profile(5)
 # Standard sensor topics, as published: reliable subscribers (RViz's default) and best-effort ones both match.
 SENSOR_PUB = _profile(1)
 
+# Standard sensor topics, as subscribed to: matches every publisher.
+SENSOR_SUB = _profile(1, reliable=False)
+
 # Drawings (optimal path, candidates, markers): a lost frame is replaced by the next one.
 DRAWING = _profile(1)
 
