@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -238,12 +238,20 @@ class Up(UpConfig):
         return run_up(self)
 
 
+_UP_EXAMPLES = "\n\nExamples:\n    mbmf up ant_sim\n    mbmf up ant_sim --headless --paths paths.json --json out.json"
+
+
+def _named(name: str, kind: type, more: str = "") -> Any:
+    """A subcommand whose help shows the whole docstring; of its own accord tyro leaves out the examples."""
+    return tyro.conf.subcommand(name, description=(inspect.getdoc(kind) or "") + more)
+
+
 Command = (
-    Annotated[Collect, tyro.conf.subcommand("collect")]
-    | Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Follow, tyro.conf.subcommand("follow")]
-    | Annotated[Paths, tyro.conf.subcommand("paths")]
-    | Annotated[Up, tyro.conf.subcommand("up")]
+    Annotated[Collect, _named("collect", Collect)]
+    | Annotated[Train, _named("train", Train)]
+    | Annotated[Follow, _named("follow", Follow)]
+    | Annotated[Paths, _named("paths", Paths)]
+    | Annotated[Up, _named("up", UpConfig, _UP_EXAMPLES)]
 )
 
 
@@ -278,10 +286,7 @@ def _at_least(option: str, value: int | None, low: int = 1) -> None:
 
 def _plain(record: Any) -> dict[str, Any]:
     """A record's entries for JSON, which has no NaN."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in vars(record).items()
-    }
+    return {key: None if value != value else value for key, value in vars(record).items()}
 
 
 def _write_json(path: Path | None, content: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ AHEAD = Path.from_waypoints(np.zeros(2), np.array([[2.0, 0.0], [4.0, 0.0]]))
 torch.set_num_threads(1)
 
 
-def a_controller(model: Dynamics | None = None, **config: int) -> MpcController:
+def a_controller(model: Dynamics | None = None, **config: Any) -> MpcController:
     planner = make_planner("icem", {"batch_size": 16, "time_steps": 5})
     controller = MpcController(SPEC, planner, MpcConfig(**config))
     controller.swap(model or Dynamics(SPEC, DynamicsConfig(members=2, hidden=8)), 1)

@@ -103,6 +103,7 @@ def test_the_start_state_is_posed_and_perturbed_as_asked():
 
 def test_the_robot_stands_when_it_does_nothing():
     simulation = Simulation(SPEC)
+    m = simulation.measure()
     for _ in range(40):
         m = simulation.step(np.array(SPEC.safe_action))
     assert not SPEC.fallen(m)
