@@ -19,7 +19,17 @@ from mbmf_ros.robots.sim import start_measurement
 
 SPEC = robot("ant")
 BODY = profile(SPEC)
-CONFIG = FollowPathConfig()
+CONFIG = FollowPathConfig(  # tuning shall not change what is tested here
+    speed_cap_mps=1.0,
+    progress=1.0,
+    cross_track=3.0,
+    tilt=20.0,
+    min_up=0.93,
+    height=5.0,
+    max_height_m=0.75,
+    joint_speed=0.01,
+    effort=0.02,
+)
 
 
 def a_path(*waypoints: tuple[float, float]) -> Path:
