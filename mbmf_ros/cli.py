@@ -14,7 +14,6 @@ import tyro
 
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.terminal import CONSOLE, progress
-from mbmf_ros.threads import one_thread
 from mbmf_ros.up import UpConfig, run_up
 
 
@@ -260,6 +259,8 @@ def main(arguments: list[str] | None = None) -> int:
     command = tyro.cli(Command, prog="mbmf", description=__doc__, args=arguments)  # type: ignore[arg-type]
     try:
         if not isinstance(command, Up):
+            from mbmf_ros.threads import one_thread
+
             one_thread()
         return command.run()
     except MbmfError as error:

@@ -6,16 +6,18 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mbmf_ros.control.mpc import MpcController
 from mbmf_ros.control.path import Path, PathTracker
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.robots.measurement import yaw_of
 from mbmf_ros.robots.sim import Simulation, start_measurement
+
+if TYPE_CHECKING:  # measuring runs needs no PyTorch
+    from mbmf_ros.control.mpc import MpcController
 
 SLOWEST_MPS = 0.3
 
@@ -62,8 +64,9 @@ def planar_pose(m: np.ndarray) -> tuple[float, float, float]:
 class PathRun:
     """Measures one run along one path, from what a robot measured at each control step.
 
-    A run is a success when every waypoint was passed within 0.5 m, in order, without a fall, in less time than a speed
-    of 0.3 m/s would need. It is ``finished`` on success, on a fall, when a waypoint was missed, and when time is up.
+    A run is a success when every waypoint was passed within 0.5 m, in order, without a fall, in no more time than a
+    speed of 0.3 m/s would need. It is ``finished`` when the robot is at the last waypoint (within 0.25 m), on a fall, when a
+    waypoint was missed, and when time is up.
 
     Args:
         spec: the robot.
@@ -80,6 +83,7 @@ class PathRun:
         self.limit_steps = int(np.ceil(path.length_m / SLOWEST_MPS / spec.dt_s))
         self.fell = False
         self._tracker = PathTracker(path)
+        self._goal_passed = False
         self._cross_track: list[float] = []
         self._plan_s: list[float] = []
         self._missed_deadlines = 0
@@ -92,12 +96,18 @@ class PathRun:
     @property
     def finished(self) -> bool:
         """Nothing that follows can change whether this run is a success."""
-        return self.success or self.fell or bool(self._tracker.missed) or self.steps >= self.limit_steps
+        return self._tracker.done or self.fell or bool(self._tracker.missed) or self.steps >= self.limit_steps
 
     @property
     def success(self) -> bool:
-        """See the class."""
-        return self._tracker.done and not self._tracker.missed and not self.fell
+        """See the class; decided once the run is finished."""
+        return self.finished and self._goal_passed and not self._tracker.missed and not self.fell
+
+    @property
+    def reached(self) -> int:
+        """Waypoints passed within 0.5 m so far."""
+        tracker = self._tracker
+        return tracker.next_waypoint - len(tracker.missed) + (self._goal_passed and not tracker.done)
 
     def tick(self, m: np.ndarray, plan_time_s: float | None, missed: bool) -> None:
         """Take in the measurement (nm,) at the end of a control step.
@@ -107,7 +117,11 @@ class PathRun:
             plan_time_s: of the action that was applied, where known.
             missed: that action was late.
         """
-        self._tracker.update(m[:2])
+        tracker = self._tracker
+        tracker.update(m[:2])
+        waypoints = self.path.waypoints
+        if tracker.next_waypoint >= len(waypoints) - 1:
+            self._goal_passed |= bool(np.linalg.norm(waypoints[-1] - m[:2]) <= tracker.radius_m)
         self._cross_track.append(self._tracker.cross_track_m)
         self.fell = self.fell or bool(self.spec.fallen(m))
         self._missed_deadlines += missed
@@ -124,7 +138,7 @@ class PathRun:
             "seed": self.seed,
             "success": self.success,
             "waypoints": len(self.path.waypoints),
-            "reached": tracker.next_waypoint - len(tracker.missed),
+            "reached": self.reached,
             "cross_track_mean_m": _number(cross_track.mean()),
             "cross_track_p95_m": _number(np.percentile(cross_track, 95)),
             "speed_mean_mps": _number(tracker.progress_m / max(self.steps * self.spec.dt_s, 1e-9)),

@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from mbmf_ros.robots.measurement import MeasurementLayout, rotation_matrix, yaw_of
+
+if TYPE_CHECKING:  # nodes that only measure start seconds faster without PyTorch
+    from torch import Tensor
 
 
 class StateProfile:
@@ -149,7 +151,7 @@ class BodyProfile(StateProfile):
         return np.concatenate([change[..., 3:], np.stack([forward, left, turn], axis=-1)], axis=-1)
 
     def unroll(self, x0: Tensor, inner: Tensor, displacement: Tensor) -> Tensor:
-        x = torch.empty((*inner.shape[:-1], self.nx), dtype=inner.dtype)
+        x = inner.new_empty((*inner.shape[:-1], self.nx))
         x[..., 3:] = inner
         x[:, 0, :3] = x0[:, :3]
         yaw = x0[:, 2:3] + displacement[..., 2].cumsum(1)  # (K, H), after each step
@@ -231,7 +233,7 @@ class PaperProfile(StateProfile):
 
     def yaw(self, x: Tensor) -> Tensor:
         q = x[..., self.slices["orientation"]]
-        return 2 * torch.atan2(q[..., 3], q[..., 0])
+        return 2 * q[..., 3].atan2(q[..., 0])
 
     def up(self, x: Tensor) -> Tensor:
         return x[..., self.slices["rotation"].stop - 1]

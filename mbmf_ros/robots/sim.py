@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
-import gymnasium
 import mujoco
 import mujoco.rollout
 import numpy as np
@@ -20,7 +20,11 @@ def asset_path(name: str) -> Path:
     Raises:
         MbmfError: neither has it.
     """
-    for candidate in (Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / name, Path(name)):
+    gymnasium = find_spec("gymnasium")  # only to find it: importing it takes a second
+    candidates = [Path(name)]
+    if gymnasium is not None and gymnasium.origin:
+        candidates.insert(0, Path(gymnasium.origin).parent / "envs" / "mujoco" / "assets" / name)
+    for candidate in candidates:
         if candidate.is_file():
             return candidate
     raise MbmfError(f"no MuJoCo model {name!r} among Gymnasium's assets or at that path; is gymnasium installed?")
