@@ -26,13 +26,15 @@ from mbmf_ros.msg import LearnerStatus, RobotAction, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, pose_message, time_seconds
 from mbmf_ros.robots import RobotSpec
+from mbmf_ros.ticks import Recorder, Tick
 
 _ANSWER_S = 10.0  # wall time for a service, or for a goal's acceptance
 _STATE_LOST_S = 10.0  # wall time without a new state
 _SETTLED_TICKS = 20
 _IDLE_S = 20.0  # wall time in which the controller has to set out
 _REPORT_S = 5.0
-_LATE_TICKS = 3  # how long to wait for the message with the answer to a tick
+_STRAGGLERS_S = 0.5  # wall time in which states may arrive after the result that they led to
+_ATTEMPTS = 3
 
 
 class GraphLostError(Exception):
@@ -60,61 +62,6 @@ class ClientConfig:
     seed: int = 0
     up_timeout_s: float = 60.0
     odom_frame: str = "odom"
-
-
-@dataclass(frozen=True)
-class Tick:
-    """One received state."""
-
-    episode: int
-    tick: int
-    m: np.ndarray
-    source: int
-    status: int
-    stamp_s: float
-
-
-class Recorder:
-    """Keeps the states of an episode and matches each with the answer that led to it.
-
-    The topics ``state`` and ``action`` arrive in any order; a state is handed out, in order, when the controller's
-    answer to the tick before has arrived too, or is long overdue. A bridge repeats states while time stands still:
-    repetitions are dropped.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: list[Tick] = []
-        self._last = (-1, -1)
-        self._answers: dict[tuple[int, int], tuple[float, bool]] = {}  # plan time [s] and whether it was idle
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._waiting.clear()
-        self._answers.clear()
-
-    def state(self, tick: Tick) -> None:
-        """Take in a state."""
-        key = (tick.episode, tick.tick)
-        if key > self._last:
-            self._last = key
-            if tick.tick > 0:
-                self._waiting.append(tick)
-
-    def answer(self, episode: int, tick: int, plan_time_s: float, idle: bool) -> None:
-        """Take in an answer."""
-        self._answers[episode, tick] = (plan_time_s, idle)
-
-    def take(self, everything: bool = False) -> list[tuple[Tick, float | None, bool]]:
-        """States that are due: each with the plan time [s], if known, and whether the controller was idle."""
-        due = []
-        while self._waiting:
-            tick = self._waiting[0]
-            answer = self._answers.pop((tick.episode, tick.tick - 1), None)
-            if answer is None and not everything and len(self._waiting) <= _LATE_TICKS:
-                break
-            self._waiting.pop(0)
-            due.append((tick, *(answer or (None, False))))
-        return due
 
 
 class PathRunner(Node):
@@ -183,6 +130,19 @@ class PathRunner(Node):
         """
         start = self.reset_robot()
         goal = to_odom(waypoints, planar_pose(start.m))
+        row, result = self._attempt(name, goal, report)
+        for _ in range(_ATTEMPTS - 1):
+            dropped = result.error_code == FollowWaypoints.Result.FALLEN and not row["fell"]
+            if row["success"] or not dropped or self._newest().episode != start.episode:
+                break
+            # waypoints heard of the reset only after the goal, and took the goal for one of the old episode
+            row, result = self._attempt(name, goal, report)
+        if not row["success"] and result.error_message:
+            report(f"{name}: {result.error_message}")
+        return row
+
+    def _attempt(self, name: str, goal: np.ndarray, report: Callable[[str], None]) -> tuple[dict[str, Any], Any]:
+        """Walk waypoints (W, 2), odometry frame; returns the run's row and the action's result."""
         started = time.monotonic()
         handle = self._send(goal)
         here = self._newest()
@@ -190,41 +150,36 @@ class PathRunner(Node):
         self.recorder.clear()
         result = handle.get_result_async()
         began = last = here
-        walking, reported = False, time.monotonic()
+        walking, reported, over_s = False, started, float("inf")
         # Somebody who never walks is stopped too: twice the time allowed, and a little for starting.
         limit_s = 2 * run.path.length_m / SLOWEST_MPS + 10.0
-        while not (run.finished or last.stamp_s - began.stamp_s > limit_s):
+        while not run.finished and last.stamp_s - began.stamp_s < limit_s:
             self._spin()
-            over = result.done()
-            for tick, plan_time_s, idle in self.recorder.take(everything=over):
+            now = time.monotonic()
+            over_s = min(over_s, now) if result.done() else over_s
+            for tick, plan_time_s, idle in self.recorder.take():
                 if tick.episode != began.episode:
-                    over = True
+                    over_s = float("-inf")
                     break
-                last = tick
-                if not walking and idle:
-                    began = tick
-                    if time.monotonic() - started > _IDLE_S:
-                        troubles = "; ".join(f"{name}: {text}" for name, text in self.troubles.items())
-                        raise GraphLostError(f"mpc_controller does not set out on the path. {troubles}")
-                    continue
-                walking = True
-                late = tick.source in (RobotState.SOURCE_PLAN, RobotState.SOURCE_SAFE)
-                if not run.finished:
+                walking = walking or not idle
+                if not walking:
+                    began = last = tick
+                elif not run.finished and not (idle and result.done()):
+                    last = tick
+                    late = tick.source in (RobotState.SOURCE_PLAN, RobotState.SOURCE_SAFE)
                     run.tick(tick.m, plan_time_s, late and not idle)
-            if over and not run.finished:
+            if now - over_s > _STRAGGLERS_S:
                 break
-            if time.monotonic() - reported > _REPORT_S and self._feedback is not None:
-                reported = time.monotonic()
-                report(
-                    f"{name}: waypoint {self._feedback.current_waypoint + 1} of {len(goal)}, "
-                    f"{self._feedback.distance_remaining:.1f} m to go"
-                )
+            if not walking and now - started > _IDLE_S:
+                troubles = "; ".join(f"{node}: {text}" for node, text in self.troubles.items())
+                raise GraphLostError(f"mpc_controller does not set out on the path. {troubles}")
+            if now - reported > _REPORT_S and self._feedback is not None:
+                reported = now
+                at, left_m = self._feedback.current_waypoint, self._feedback.distance_remaining
+                report(f"{name}: waypoint {at + 1} of {len(goal)}, {left_m:.1f} m to go")
         if not result.done():
             self._stop(handle, result, run)
-        answer = result.result()
-        if not run.success and answer is not None and answer.result.error_message:
-            report(f"{name}: {answer.result.error_message}")
-        return run.result(last.stamp_s - began.stamp_s, time.monotonic() - started)
+        return run.result(last.stamp_s - began.stamp_s, time.monotonic() - started), result.result().result
 
     def reset_robot(self) -> Tick:
         """Put the robot at its start; returns the first state of the new episode."""

@@ -1,0 +1,64 @@
+"""Pairs the states of a robot with the controller's answers that led to them, for whoever measures runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LATE_TICKS = 3  # how long to wait for the message with the answer to a tick
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One received state."""
+
+    episode: int
+    tick: int
+    m: np.ndarray
+    source: int
+    status: int
+    stamp_s: float
+
+
+class Recorder:
+    """Keeps the states of an episode and matches each with the answer that led to it.
+
+    The topics ``state`` and ``action`` arrive in any order; a state is handed out, in order, when the controller's
+    answer to the tick before has arrived too, or is long overdue. A bridge repeats states while time stands still:
+    repetitions are dropped.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Tick] = []
+        self._last = (-1, -1)
+        self._answers: dict[tuple[int, int], tuple[float, bool]] = {}  # plan time [s] and whether it was idle
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._waiting.clear()
+        self._answers.clear()
+
+    def state(self, tick: Tick) -> None:
+        """Take in a state."""
+        key = (tick.episode, tick.tick)
+        if key > self._last:
+            self._last = key
+            if tick.tick > 0:
+                self._waiting.append(tick)
+
+    def answer(self, episode: int, tick: int, plan_time_s: float, idle: bool) -> None:
+        """Take in an answer."""
+        self._answers[episode, tick] = (plan_time_s, idle)
+
+    def take(self, everything: bool = False) -> list[tuple[Tick, float | None, bool]]:
+        """States that are due: each with the plan time [s], if known, and whether the controller was idle."""
+        due = []
+        while self._waiting:
+            tick = self._waiting[0]
+            answer = self._answers.pop((tick.episode, tick.tick - 1), None)
+            if answer is None and not everything and len(self._waiting) <= LATE_TICKS:
+                break
+            self._waiting.pop(0)
+            due.append((tick, *(answer or (None, False))))
+        return due
