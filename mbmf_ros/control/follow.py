@@ -65,8 +65,8 @@ class PathRun:
     """Measures one run along one path, from what a robot measured at each control step.
 
     A run is a success when every waypoint was passed within 0.5 m, in order, without a fall, in no more time than a
-    speed of 0.3 m/s would need. It is ``finished`` when the robot is at the last waypoint (within 0.25 m), on a fall, when a
-    waypoint was missed, and when time is up.
+    speed of 0.3 m/s would need. It is ``finished`` when the robot is at the last waypoint (within 0.25 m), on a fall,
+    when a waypoint was missed, and when time is up.
 
     Args:
         spec: the robot.

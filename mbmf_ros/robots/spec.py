@@ -76,8 +76,8 @@ class RobotSpec:
 
     def fallen(self, m: np.ndarray) -> np.ndarray:
         """Whether the robot has fallen, (...,) bool, at measurements ``m`` (..., nm)."""
-        _, x, y, _ = np.moveaxis(m[..., self.measurement.orientation], -1, 0)
-        up = 1 - 2 * (x * x + y * y)
+        w, x, y, z = np.moveaxis(m[..., self.measurement.orientation], -1, 0) ** 2
+        up = (w - x - y + z) / (w + x + y + z)
         height = m[..., 2]
         low, high = self.height_range_m
         return (up < self.min_up) | (height < low) | (height > high)
