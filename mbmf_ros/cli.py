@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import tyro
 
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.terminal import CONSOLE, progress
+from mbmf_ros.terminal import CONSOLE, at_least, command_line, given, plain, progress, write_json
 from mbmf_ros.up import UpConfig, run_up
 
 
@@ -52,8 +51,10 @@ class Collect:
         from mbmf_ros.data.collect import collect_random
         from mbmf_ros.robots import robot
 
-        _at_least("--transitions", self.transitions)
-        _at_least("--seed", self.seed, 0)
+        at_least("--transitions", self.transitions)
+        at_least("--seed", self.seed, 0)
+        if self.model and self.exploration:
+            raise MbmfError("--exploration is for random motion; with --model give --action-noise")
         spec, settings = robot(self.robot), preset(self.preset).collect
         if self.exploration:
             settings = replace(settings, exploration=replace(settings.exploration, kind=self.exploration))
@@ -63,14 +64,16 @@ class Collect:
                 from mbmf_ros.dynamics.io import load_model
 
                 model, _ = load_model(self.model, spec)
-                store = collect_on_policy(model, self.transitions, self.seed, self.action_noise, report)
+                walking = preset(self.preset)
+                store = collect_on_policy(model, self.transitions, self.seed, self.action_noise, report, walking)
             else:
                 store = collect_random(spec, self.transitions, self.seed, settings, self.threads, report)
+        store.origins.append(command_line(self))
         store.save(self.out)
         minutes = store.transitions * spec.dt_s / 60
         facts = {"transitions": store.transitions, "episodes": len(store.episodes), "robot_minutes": round(minutes, 2)}
         CONSOLE.print(f"{self.out}: {store.transitions} transitions, {len(store.episodes)} episodes, {minutes:.0f} min")
-        _write_json(self.json, facts)
+        write_json(self.json, facts)
         return 0
 
 
@@ -99,6 +102,8 @@ class Train:
     """State profile, body or paper (default: the preset's)."""
     members: int | None = None
     """Networks in the ensemble (default: the preset's)."""
+    probabilistic: bool = False
+    """Predict a variance as well, and train on the Gaussian likelihood."""
     epochs: int | None = None
     """Passes over the data (default: the preset's)."""
     json: Path | None = None
@@ -109,30 +114,33 @@ class Train:
         from mbmf_ros.data.store import TransitionStore
         from mbmf_ros.dynamics.io import save_model
         from mbmf_ros.dynamics.learn import train_model
+        from mbmf_ros.experiments.provenance import revision
         from mbmf_ros.robots import robot
 
         for option, value, low in (("--limit", self.limit, 1), ("--epochs", self.epochs, 1), ("--seed", self.seed, 0)):
-            _at_least(option, value, low)
+            at_least(option, value, low)
         spec, settings = robot(self.robot), preset(self.preset)
         store = TransitionStore(spec)
         for path in self.data:
             part = TransitionStore.load(path, spec)
             store.extend(part.head(self.limit) if self.limit else part)
         dynamics, training = settings.dynamics, settings.training
-        dynamics = replace(dynamics, **_given(profile=self.profile, members=self.members))
-        training = replace(training, **_given(epochs=self.epochs))
+        dynamics = replace(dynamics, **given(profile=self.profile, members=self.members))
+        dynamics = replace(dynamics, probabilistic=self.probabilistic or dynamics.probabilistic)
+        training = replace(training, **given(epochs=self.epochs))
         sources = {
             source: sum(len(e) for e in store.episodes if e.source == source) for source in ("random", "on_policy")
         }
+        made = {"data": sources, "commands": [*store.origins, command_line(self)], "revision": revision()}
         with progress("training", 100) as report:
             model, info, validation, fit = train_model(
-                store, dynamics, training, self.seed, lambda share, loss: report(round(100 * share)), {"data": sources}
+                store, dynamics, training, self.seed, lambda share, loss: report(round(100 * share)), made
             )
         save_model(self.out, model, info)
         errors = ", ".join(f"{error:.3f} at {horizon}" for horizon, error in validation.nrmse.items())
         CONSOLE.print(f"{self.out}: {store.transitions} transitions, {fit.updates} updates in {fit.wall_s:.0f} s")
         CONSOLE.print(f"normalised error of the open-loop change on held-out data, by horizon: {errors}")
-        _write_json(self.json, {"transitions": store.transitions, "data": sources, **_plain(validation), **_plain(fit)})
+        write_json(self.json, {"transitions": store.transitions, "data": sources, **plain(validation), **plain(fit)})
         return 0
 
 
@@ -174,10 +182,10 @@ class Follow:
         from mbmf_ros.robots import robot
         from mbmf_ros.robots.sim import Simulation
 
-        _at_least("--seeds", self.seeds)
-        _at_least("--first-seed", self.first_seed, 0)
+        at_least("--seeds", self.seeds)
+        at_least("--first-seed", self.first_seed, 0)
         spec, settings = robot(self.robot), preset(self.preset)
-        settings = replace(settings, **_given(planner=self.planner))
+        settings = replace(settings, **given(planner=self.planner))
         profile = self.profile or settings.dynamics.profile
         controller = make_controller(spec, settings, self.set)
         path = self.model or default_model_path(spec, profile)
@@ -193,7 +201,7 @@ class Follow:
                 for name, waypoints in paths.items():
                     controller.seed(seed)
                     rows.append(follow(simulation, controller, name, waypoints, seed))
-                    _write_json(self.json, {"runs": rows, "summary": summary(rows)})
+                    write_json(self.json, {"runs": rows, "summary": summary(rows)})
                     report(len(rows))
                     if not rows[-1]["success"]:
                         why = "fell" if rows[-1]["fell"] else "missed a waypoint or ran out of time"
@@ -221,10 +229,10 @@ class Paths:
     def run(self) -> int:
         from mbmf_ros.control.path_shapes import path_set
 
-        _at_least("--seed", self.seed, 0)
-        _at_least("--per-shape", self.per_shape)
+        at_least("--seed", self.seed, 0)
+        at_least("--per-shape", self.per_shape)
         paths = path_set(self.seed, per_shape=self.per_shape)
-        _write_json(self.out, {name: np.round(points, 4).tolist() for name, points in paths.items()})
+        write_json(self.out, {name: np.round(points, 4).tolist() for name, points in paths.items()})
         CONSOLE.print(f"{self.out}: {len(paths)} paths")
         return 0
 
@@ -273,27 +281,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    """Those that are not None."""
-    return {key: value for key, value in values.items() if value is not None}
-
-
-def _at_least(option: str, value: int | None, low: int = 1) -> None:
-    if value is not None and value < low:
-        raise MbmfError(f"{option}: expected at least {low}, got {value}")
-
-
-def _plain(record: Any) -> dict[str, Any]:
-    """A record's entries for JSON, which has no NaN."""
-    return {key: None if value != value else value for key, value in vars(record).items()}
-
-
-def _write_json(path: Path | None, content: Any) -> None:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,18 @@
-"""What programs say on the terminal: on stderr, so that stdout stays free for results."""
+"""What commands are told and what they say: options, progress for people on stderr, JSON for programs."""
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mbmf_ros.errors import MbmfError
 
 CONSOLE = Console(stderr=True)
 
@@ -24,3 +31,37 @@ class progress:  # noqa: N801 (used like a function)
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+
+def write_json(path: Path | None, content: Any) -> None:
+    """Write ``content`` to ``path``; None: nowhere."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def command_line(command: Any) -> str:
+    """What to type for ``command``: its options other than the defaults."""
+    words = ["mbmf", type(command).__name__.lower()]
+    for entry in fields(command):
+        value = getattr(command, entry.name)
+        if value != entry.default and entry.name != "json":
+            values = [] if value is True else value if isinstance(value, tuple) else [value]
+            words += [f"--{entry.name.replace('_', '-')}", *map(str, values)]
+    return shlex.join(words)
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Those that are not None."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def at_least(option: str, value: int | None, low: int = 1) -> None:
+    """Refuse an option's value below ``low``."""
+    if value is not None and value < low:
+        raise MbmfError(f"{option}: expected at least {low}, got {value}")
+
+
+def plain(record: Any) -> dict[str, Any]:
+    """A record's entries for JSON, which has no NaN."""
+    return {key: None if value != value else value for key, value in vars(record).items()}

@@ -23,7 +23,7 @@ from mbmf_ros.robots import robot
 SPEC = robot("ant")
 RUN_KEYS = {
     *("path", "seed", "success", "waypoints", "reached", "cross_track_mean_m", "cross_track_p95_m", "speed_mean_mps"),
-    *("fell", "sim_s", "wall_s", "plan_ms_p50", "plan_ms_p99", "deadlines", "deadlines_missed"),
+    *("fell", "error", "sim_s", "wall_s", "plan_ms_p50", "plan_ms_p99", "deadlines", "deadlines_missed"),
 }
 
 
@@ -32,7 +32,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, with a path file; training there is short."""
     monkeypatch.chdir(tmp_path)
     quick = dataclasses.replace(presets.Preset(), training=TrainConfig(min_updates=20, batch_size=32))
-    monkeypatch.setitem(dict(presets.PRESETS), "default", quick)
     monkeypatch.setattr(presets, "PRESETS", {**presets.PRESETS, "default": quick})
     Path("paths.json").write_text('{"ahead": [[0.6, 0]], "left": [[0.3, 0.3], [0.3, 0.6]]}')
     return tmp_path
@@ -49,6 +48,10 @@ def test_collect_train_follow(place: Path):
     assert model.members == 2
     assert info.transitions == 500
     assert info.extra["data"] == {"random": 500, "on_policy": 0}
+    assert info.extra["commands"] == [
+        "mbmf collect --out d/a.safetensors --transitions 600",
+        "mbmf train --data d/a.safetensors --out m/ant.safetensors --limit 500 --seed 3 --members 2 --epochs 1",
+    ]
     validation = json.loads(Path("train.json").read_text())
     assert validation["transitions"] == 500
     assert {"nrmse", "e_h", "one_step_error", "updates"} <= set(validation)
@@ -70,6 +73,7 @@ def test_collect_train_follow(place: Path):
     assert cli.main(["collect", *walk, "--out", "d/b.safetensors"]) == 0
     store = TransitionStore.load(place / "d" / "b.safetensors", SPEC)
     assert {episode.source for episode in store.episodes} == {"on_policy"}
+    assert cli.main(["collect", *walk, "--exploration", "held", "--out", "d/c.safetensors"]) == 2
     both = ["--data", "d/a.safetensors", "d/b.safetensors", "--members", "1", "--epochs", "1"]
     assert cli.main(["train", *both, "--out", "m/both.safetensors"]) == 0
     assert load_model(place / "m" / "both.safetensors")[1].extra["data"] == {"random": 600, "on_policy": 30}

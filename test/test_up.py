@@ -26,7 +26,7 @@ from mbmf_ros.up import UpConfig, plan
 HAVE_ROS = importlib.util.find_spec("rclpy") is not None and importlib.util.find_spec("mbmf_ros.msg") is not None
 ROW = {
     *("path", "seed", "success", "waypoints", "reached", "cross_track_mean_m", "cross_track_p95_m", "speed_mean_mps"),
-    *("fell", "sim_s", "wall_s", "plan_ms_p50", "plan_ms_p99", "deadlines", "deadlines_missed"),
+    *("fell", "error", "sim_s", "wall_s", "plan_ms_p50", "plan_ms_p99", "deadlines", "deadlines_missed"),
 }
 PATHS = {"ahead": [[1.5, 0.0]], "bend": [[1.0, 0.5], [1.5, 1.0]]}
 

@@ -80,9 +80,10 @@ class PathRun:
         self.name = name
         self.seed = seed
         self.path = path
-        self.limit_steps = int(np.ceil(path.length_m / SLOWEST_MPS / spec.dt_s))
+        self.limit_steps = int(np.ceil(path.length_m / SLOWEST_MPS / spec.dt_s - 1e-9))
         self.fell = False
         self._tracker = PathTracker(path)
+        self.error: str | None = None  # what ended the run from outside
         self._goal_passed = False
         self._cross_track: list[float] = []
         self._plan_s: list[float] = []
@@ -96,12 +97,14 @@ class PathRun:
     @property
     def finished(self) -> bool:
         """Nothing that follows can change whether this run is a success."""
-        return self._tracker.done or self.fell or bool(self._tracker.missed) or self.steps >= self.limit_steps
+        ended = self._tracker.done or self.fell or bool(self._tracker.missed) or self.error is not None
+        return ended or self.steps >= self.limit_steps
 
     @property
     def success(self) -> bool:
         """See the class; decided once the run is finished."""
-        return self.finished and self._goal_passed and not self._tracker.missed and not self.fell
+        failed = self.fell or bool(self._tracker.missed) or self.error is not None
+        return self.finished and self._goal_passed and not failed
 
     @property
     def reached(self) -> int:
@@ -143,6 +146,7 @@ class PathRun:
             "cross_track_p95_m": _number(np.percentile(cross_track, 95)),
             "speed_mean_mps": _number(tracker.progress_m / max(self.steps * self.spec.dt_s, 1e-9)),
             "fell": self.fell,
+            "error": self.error,
             "sim_s": _number(sim_s),
             "wall_s": _number(wall_s),
             "plan_ms_p50": _number(np.percentile(plan_ms, 50)),
@@ -215,8 +219,12 @@ def follow(
     controller.reset()
     controller.set_path(path)
     while not run.finished:
-        step = controller.act(m)
-        m = simulation.step(step.action)
+        try:
+            step = controller.act(m)
+            m = simulation.step(step.action)
+        except MbmfError as error:
+            run.error = str(error)
+            break
         run.tick(m, step.plan_time_s, missed=False)
         if on_step:
             on_step(step.action, m)

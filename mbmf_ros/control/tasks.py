@@ -60,8 +60,6 @@ class FollowPath:
         dt_s: control period [s].
     """
 
-    name = "follow_path"
-
     def __init__(
         self,
         path: Path,

@@ -41,6 +41,7 @@ class TransitionStore:
 
     spec: RobotSpec
     episodes: list[Episode] = field(default_factory=list)
+    origins: list[str] = field(default_factory=list)  # the commands that made the data
 
     def add(self, episode: Episode) -> None:
         """Append an episode.
@@ -68,10 +69,11 @@ class TransitionStore:
         """Append all episodes of another store of the same robot."""
         for episode in other.episodes:
             self.add(episode)
+        self.origins.extend(other.origins)
 
     def head(self, transitions: int) -> TransitionStore:
         """A store of the first ``transitions`` transitions; the last episode is cut to fit."""
-        out, left = TransitionStore(self.spec), transitions
+        out, left = TransitionStore(self.spec, origins=list(self.origins)), transitions
         for episode in self.episodes:
             if left <= 0:
                 break
@@ -94,11 +96,14 @@ class TransitionStore:
             "actions": np.concatenate([episode.actions for episode in self.episodes]),
             "lengths": lengths,
         }
-        sources = json.dumps([episode.source for episode in self.episodes])
+        metadata = {
+            "format": "mbmf_ros/transitions",
+            "robot": self.spec.name,
+            "sources": json.dumps([episode.source for episode in self.episodes]),
+            "origins": json.dumps(self.origins),
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            arrays, path, metadata={"format": "mbmf_ros/transitions", "robot": self.spec.name, "sources": sources}
-        )
+        save_file(arrays, path, metadata=metadata)
 
     @staticmethod
     def load(path: Path, spec: RobotSpec) -> TransitionStore:
@@ -119,7 +124,7 @@ class TransitionStore:
             raise MbmfError(f"{path} is no transitions file; expected one written by `mbmf collect`")
         if metadata["robot"] != spec.name:
             raise MbmfError(f"{path} holds data of robot {metadata['robot']!r}, expected {spec.name!r}")
-        store = TransitionStore(spec)
+        store = TransitionStore(spec, origins=json.loads(metadata.get("origins", "[]")))
         row = 0
         for index, (length, source) in enumerate(
             zip(arrays["lengths"].tolist(), json.loads(metadata["sources"]), strict=True)

@@ -22,7 +22,7 @@ from mbmf_ros.robots.sim import Simulation, start_measurement
 SPEC = robot("ant")
 KEYS = [
     *("path", "seed", "success", "waypoints", "reached", "cross_track_mean_m", "cross_track_p95_m", "speed_mean_mps"),
-    *("fell", "sim_s", "wall_s", "plan_ms_p50", "plan_ms_p99", "deadlines", "deadlines_missed"),
+    *("fell", "error", "sim_s", "wall_s", "plan_ms_p50", "plan_ms_p99", "deadlines", "deadlines_missed"),
 ]
 
 
@@ -199,3 +199,16 @@ def test_a_run_depends_on_the_seed_alone():
     first, again, other = run(1), run(1), run(2)
     assert first == again
     assert first != other
+
+
+def test_a_run_whose_simulation_fails_is_a_failed_run(monkeypatch):
+    spec = robot("ant")
+    simulation, controller = Simulation(spec), MpcController(spec, make_planner("icem"))
+
+    def diverge(action):
+        raise MbmfError("the simulation diverged")
+
+    monkeypatch.setattr(simulation, "step", diverge)
+    row = follow(simulation, controller, "straight", np.array([[1.0, 0.0]]), seed=0)
+    assert row["success"] is False
+    assert row["error"] == "the simulation diverged"
