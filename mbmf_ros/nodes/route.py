@@ -68,7 +68,7 @@ class Route:
             return 0.0
         closed = np.concatenate([self.waypoints[-1:], self.waypoints])
         round_m = float(np.linalg.norm(np.diff(closed, axis=0), axis=1).sum())
-        return self.tracker.remaining_m + (self._rounds_left * round_m if self._rounds_left else 0.0)
+        return self.tracker.remaining_m + (self._rounds_left * round_m if self._rounds_left and round_m else 0.0)
 
     def start(self, xy: np.ndarray, waypoints: np.ndarray, loops: float = 0, first: int = 0) -> None:
         """Go from ``xy`` (2,) over ``waypoints`` (W, 2), and ``loops`` times more; ``first`` is driven to first.

@@ -66,6 +66,12 @@ def test_an_endless_route_always_has_a_round_ahead():
     assert route.tracker.remaining_m > 7.0
 
 
+def test_a_single_waypoint_driven_for_ever_is_as_far_as_it_is():
+    route = Route()
+    route.start(ORIGIN, SQUARE[:1], loops=float("inf"))
+    assert route.remaining_m == pytest.approx(2.0)
+
+
 def test_it_can_begin_at_a_later_waypoint():
     route = Route()
     route.start(ORIGIN, SQUARE, loops=1, first=2)
