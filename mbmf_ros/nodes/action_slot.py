@@ -48,7 +48,7 @@ class ActionSlot:
 
     Args:
         spec: the robot.
-        timeout_s: rows of a plan older than this are not applied; 0: plans do not age.
+        timeout_s: rows of a plan for a state older than this (simulated time) are not applied; 0: plans do not age.
 
     Attributes:
         counts: answers that did not fit, by cause: ``late``, ``early``, ``repeated``, ``other_episode``.
@@ -61,7 +61,6 @@ class ActionSlot:
         self._episode, self._tick = 0, 0
         self._answer: Answer | None = None
         self._last: Answer | None = None
-        self._last_s = 0.0
 
     @property
     def answered(self) -> bool:
@@ -75,8 +74,8 @@ class ActionSlot:
         self._episode, self._tick = episode, tick
         self._answer = None
 
-    def offer(self, answer: Answer, now_s: float) -> None:
-        """Take in an answer that arrived at ``now_s`` [s] of a steady clock."""
+    def offer(self, answer: Answer) -> None:
+        """Take in an answer that has just arrived."""
         if answer.episode != self._episode:
             self.counts["other_episode"] += 1
         elif answer.tick > self._tick:
@@ -84,20 +83,20 @@ class ActionSlot:
         elif self._last is not None and answer.tick <= self._last.tick:
             self.counts["repeated"] += 1
         else:
-            self._last, self._last_s = answer, now_s
+            self._last = answer
             if answer.tick == self._tick:
                 self._answer = answer
             else:
                 self.counts["late"] += 1  # its plan still bridges the ticks that follow
 
-    def take(self, now_s: float, connected: bool = True) -> Choice:
+    def take(self, connected: bool = True) -> Choice:
         """What to apply now; ``connected``: there is a controller that could have answered."""
         if self._answer is not None:
             return Choice(self._answer.action, "controller", False)
         last = self._last
         missed = connected and last is not None and not last.idle
-        if last is not None and not (0 < self.timeout_s < now_s - self._last_s):
-            row = self._tick - last.tick - 1
-            if row < len(last.plan):
-                return Choice(last.plan[row], "plan", missed)
+        if last is not None:
+            age = self._tick - last.tick  # in control periods
+            if age <= len(last.plan) and not (0 < self.timeout_s < age * self.spec.dt_s):
+                return Choice(last.plan[age - 1], "plan", missed)
         return Choice(np.array(self.spec.safe_action), "safe", missed)

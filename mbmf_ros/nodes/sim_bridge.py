@@ -55,7 +55,7 @@ class SimBridgeConfig:
     start_noise: float = option(0.01, "standard deviation of the start state's joints [rad] and velocities", 0.0, 1.0)
     odom_frame: str = option("odom", "odometry frame")
     base_frame: str = option("base_link", "frame of the robot's base")
-    command_timeout: float = option(0.5, "a plan older than this is not played on [s]; 0: no limit", 0.0)
+    command_timeout: float = option(0.5, "a plan older than this is not played on [simulated s]; 0: no limit", 0.0)
     reset_after_fall: bool = option(True, "start a new episode 1 s after a fall")
 
 
@@ -154,7 +154,7 @@ class SimBridge(Node):
 
     def _advance(self) -> None:
         """Apply what there is for one control period and publish the state after it."""
-        choice = self.slot.take(time.monotonic(), self.count_publishers(self._actions.topic_name) > 0)
+        choice = self.slot.take(self.count_publishers(self._actions.topic_name) > 0)
         action, source = choice.action, SOURCES[choice.source]
         if self._estop or self._fallen or not self._enabled:
             action, source = np.array(self.spec.safe_action), RobotState.SOURCE_SAFE
@@ -220,7 +220,7 @@ class SimBridge(Node):
             self.malformed["not finite" if "finite" in str(error) else "wrong size"] += 1
             self.get_logger().warning(f"ignored an action: {error}", throttle_duration_sec=5.0)
             return
-        self.slot.offer(Answer(message.episode, message.tick, action, plan, message.idle), time.monotonic())
+        self.slot.offer(Answer(message.episode, message.tick, action, plan, message.idle))
         if self.config.sync_mode:
             self._advance_if_ready()
 

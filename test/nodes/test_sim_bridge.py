@@ -100,11 +100,12 @@ def test_lock_step_waits_for_the_answer_and_repeats_the_state(rig):
 
 
 def test_in_real_time_a_missing_answer_is_bridged_by_the_plan_then_by_the_safe_action(rig):
-    bridge = rig.add(SimBridge, real_time_factor=0.2, command_timeout=0.0)  # slowly, for busy computers
+    # Slowly, for busy computers; the plan is played on for two control periods, however long they take.
+    bridge = rig.add(SimBridge, real_time_factor=0.1, command_timeout=2.5 * SPEC.dt_s)
     controller = Controller(rig)
     controller.answering = False
     state = controller.last
-    plan = np.stack([np.full(SPEC.nu, 0.01), np.full(SPEC.nu, 0.02)])
+    plan = np.stack([np.full(SPEC.nu, 0.01), np.full(SPEC.nu, 0.02), np.full(SPEC.nu, 0.03)])
     controller.answer(state, np.zeros(SPEC.nu), plan)
     controller.reach(state.tick + 4)
     told = [s for s in controller.states if s.tick > state.tick]
