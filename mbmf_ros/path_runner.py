@@ -26,7 +26,7 @@ from mbmf_ros.msg import LearnerStatus, RobotAction, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, pose_message, time_seconds
 from mbmf_ros.robots import RobotSpec
-from mbmf_ros.ticks import Recorder, Tick
+from mbmf_ros.ticks import Tick, TickMatcher
 
 _ANSWER_S = 10.0  # wall time for a service, or for a goal's acceptance
 _STATE_LOST_S = 10.0  # wall time without a new state
@@ -64,15 +64,44 @@ class ClientConfig:
     odom_frame: str = "odom"
 
 
+class Outing:
+    """The part of a run that counts: from when the controller sets out, which takes it a moment after the goal.
+
+    Args:
+        run: what measures it.
+        start: the newest state when the goal was sent.
+    """
+
+    def __init__(self, run: PathRun, start: Tick):
+        self.run = run
+        self.walking = False
+        self._began = self._last = start
+
+    @property
+    def sim_s(self) -> float:
+        """Simulated time [s] since the controller set out."""
+        return self._last.stamp_s - self._began.stamp_s
+
+    def tick(self, tick: Tick, plan_time_s: float | None, idle: bool | None, over: bool) -> None:
+        """Take in a state, what :class:`TickMatcher` knows about it, and whether the goal has ended."""
+        self.walking = self.walking or idle is False
+        if not self.walking:
+            self._began = self._last = tick
+        elif not self.run.finished and not (idle and over):
+            self._last = tick
+            late = tick.source in (RobotState.SOURCE_PLAN, RobotState.SOURCE_SAFE)
+            self.run.tick(tick.m, plan_time_s, late and not idle)
+
+
 class PathRunner(Node):
     """The client node."""
 
-    def __init__(self, config: ClientConfig, spec: RobotSpec):
-        super().__init__("path_runner")
+    def __init__(self, config: ClientConfig, spec: RobotSpec, **options: Any):
+        super().__init__("path_runner", **options)
         self.config, self.spec = config, spec
-        self.executor_ = SingleThreadedExecutor()
+        self.executor_ = SingleThreadedExecutor(context=self.context)
         self.executor_.add_node(self)
-        self.recorder = Recorder()
+        self.matcher = TickMatcher()
         self.newest: Tick | None = None
         self.answered = self.learner_ready = False
         self.troubles: dict[str, str] = {}
@@ -80,7 +109,7 @@ class PathRunner(Node):
         self._in_time = 0
         self._feedback: FollowWaypoints.Feedback | None = None
         self.create_subscription(RobotState, "state", self._on_state, qos.STATE_ALL)
-        self.create_subscription(RobotAction, "action", self._on_action, qos.ACTION)
+        self.create_subscription(RobotAction, "action", self._on_action, qos.STATE_ALL)  # each answer counts
         self.create_subscription(LearnerStatus, "dynamics_learner/status", self._on_learner, qos.LATCHED)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.STATS)
         self._follow = ActionClient(self, FollowWaypoints, "follow_waypoints")
@@ -147,30 +176,24 @@ class PathRunner(Node):
         handle = self._send(goal)
         here = self._newest()
         run = PathRun(self.spec, name, self.config.seed, Path.from_waypoints(here.m[:2], goal))
-        self.recorder.clear()
+        self.matcher.clear()
         result = handle.get_result_async()
-        began = last = here
-        walking, reported, over_s = False, started, float("inf")
+        outing = Outing(run, here)
+        reported, over_s = started, float("inf")
         # Somebody who never walks is stopped too: twice the time allowed, and a little for starting.
         limit_s = 2 * run.path.length_m / SLOWEST_MPS + 10.0
-        while not run.finished and last.stamp_s - began.stamp_s < limit_s:
+        while not run.finished and outing.sim_s < limit_s:
             self._spin()
             now = time.monotonic()
             over_s = min(over_s, now) if result.done() else over_s
-            for tick, plan_time_s, idle in self.recorder.take():
-                if tick.episode != began.episode:
+            for tick, plan_time_s, idle in self.matcher.take():
+                if tick.episode != here.episode:
                     over_s = float("-inf")
                     break
-                walking = walking or not idle
-                if not walking:
-                    began = last = tick
-                elif not run.finished and not (idle and result.done()):
-                    last = tick
-                    late = tick.source in (RobotState.SOURCE_PLAN, RobotState.SOURCE_SAFE)
-                    run.tick(tick.m, plan_time_s, late and not idle)
+                outing.tick(tick, plan_time_s, idle, result.done())
             if now - over_s > _STRAGGLERS_S:
                 break
-            if not walking and now - started > _IDLE_S:
+            if not outing.walking and now - started > _IDLE_S:
                 troubles = "; ".join(f"{node}: {text}" for node, text in self.troubles.items())
                 raise GraphLostError(f"mpc_controller does not set out on the path. {troubles}")
             if now - reported > _REPORT_S and self._feedback is not None:
@@ -179,7 +202,7 @@ class PathRunner(Node):
                 report(f"{name}: waypoint {at + 1} of {len(goal)}, {left_m:.1f} m to go")
         if not result.done():
             self._stop(handle, result, run)
-        return run.result(last.stamp_s - began.stamp_s, time.monotonic() - started), result.result().result
+        return run.result(outing.sim_s, time.monotonic() - started), result.result().result
 
     def reset_robot(self) -> Tick:
         """Put the robot at its start; returns the first state of the new episode."""
@@ -248,11 +271,11 @@ class PathRunner(Node):
         if self.newest is None or (tick.episode, tick.tick) != (self.newest.episode, self.newest.tick):
             self._in_time = self._in_time + 1 if tick.source == RobotState.SOURCE_CONTROLLER else 0
         self.newest = tick
-        self.recorder.state(tick)
+        self.matcher.state(tick)
 
     def _on_action(self, message: RobotAction) -> None:
         self.answered = True
-        self.recorder.answer(message.episode, message.tick, message.plan_time, message.idle)
+        self.matcher.answer(message.episode, message.tick, message.plan_time, message.idle)
 
     def _on_learner(self, _: LearnerStatus) -> None:
         self.learner_ready = True

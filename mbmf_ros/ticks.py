@@ -21,7 +21,7 @@ class Tick:
     stamp_s: float
 
 
-class Recorder:
+class TickMatcher:
     """Keeps the states of an episode and matches each with the answer that led to it.
 
     The topics ``state`` and ``action`` arrive in any order; a state is handed out, in order, when the controller's
@@ -35,9 +35,9 @@ class Recorder:
         self._answers: dict[tuple[int, int], tuple[float, bool]] = {}  # plan time [s] and whether it was idle
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget what was, and go on: the answer to the newest state, which the next one needs, is kept."""
         self._waiting.clear()
-        self._answers.clear()
+        self._answers = {tick: answer for tick, answer in self._answers.items() if tick >= self._last}
 
     def state(self, tick: Tick) -> None:
         """Take in a state."""
@@ -51,14 +51,14 @@ class Recorder:
         """Take in an answer."""
         self._answers[episode, tick] = (plan_time_s, idle)
 
-    def take(self, everything: bool = False) -> list[tuple[Tick, float | None, bool]]:
-        """States that are due: each with the plan time [s], if known, and whether the controller was idle."""
+    def take(self) -> list[tuple[Tick, float | None, bool | None]]:
+        """States that are due: each with the plan time [s] and whether the controller was idle; None: not known."""
         due = []
         while self._waiting:
             tick = self._waiting[0]
             answer = self._answers.pop((tick.episode, tick.tick - 1), None)
-            if answer is None and not everything and len(self._waiting) <= LATE_TICKS:
+            if answer is None and len(self._waiting) <= LATE_TICKS:
                 break
             self._waiting.pop(0)
-            due.append((tick, *(answer or (None, False))))
+            due.append((tick, *(answer or (None, None))))
         return due

@@ -1,0 +1,73 @@
+"""Walking paths over ROS: which states count, and what arrives malformed. End to end: test_up.py."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+pytest.importorskip("mbmf_ros.msg", reason="the messages are not built: `make setup`")
+
+import rclpy
+
+from mbmf_ros.control.follow import PathRun
+from mbmf_ros.control.path import Path
+from mbmf_ros.msg import RobotAction, RobotState
+from mbmf_ros.path_runner import ClientConfig, Outing, PathRunner
+from mbmf_ros.robots import robot
+from mbmf_ros.robots.sim import start_measurement
+from mbmf_ros.ticks import Tick
+
+pytestmark = pytest.mark.ros
+ANT = robot("ant")
+
+
+def at(tick: int, x_m: float, source: int = RobotState.SOURCE_CONTROLLER) -> Tick:
+    return Tick(1, tick, start_measurement(ANT, pose=(x_m, 0.0, 0.0)), source, 0, tick * ANT.dt_s)
+
+
+def outing() -> Outing:
+    path = Path.from_waypoints(np.zeros(2), np.array([[3.0, 0.0]]))
+    return Outing(PathRun(ANT, "ahead", 0, path), at(0, 0.0))
+
+
+def test_standing_does_not_count():
+    one = outing()
+    for tick, idle in ((1, True), (2, None), (3, True), (4, None)):  # None: the answer was lost
+        one.tick(at(tick, 0.0), None, idle, over=False)
+    assert not one.walking
+    assert (one.run.steps, one.sim_s) == (0, 0.0)
+    for tick in range(5, 9):
+        one.tick(at(tick, 0.05 * (tick - 4)), 0.02, idle=False, over=False)
+    assert (one.run.steps, one.sim_s) == (4, pytest.approx(4 * ANT.dt_s))
+    assert one.run.result(one.sim_s, 1.0)["speed_mean_mps"] == pytest.approx(0.05 / ANT.dt_s)
+
+
+def test_while_walking_a_lost_answer_counts_and_what_follows_the_end_does_not():
+    one = outing()
+    one.tick(at(1, 0.05), 0.02, idle=False, over=False)
+    one.tick(at(2, 0.10, RobotState.SOURCE_PLAN), None, idle=None, over=False)
+    one.tick(at(3, 0.15), 0.02, idle=True, over=True)
+    row = one.run.result(one.sim_s, 1.0)
+    assert (row["deadlines"], row["deadlines_missed"]) == (2, 1)
+
+
+@pytest.fixture
+def runner(monkeypatch):
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=1 + os.getpid() % 100)
+    node = PathRunner(ClientConfig(paths=""), ANT, context=context)
+    yield node
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def test_no_answer_is_lost_though_many_come_at_once(runner):
+    publisher = runner.create_publisher(RobotAction, "action", 100)
+    assert runner._until(lambda: publisher.get_subscription_count(), 20.0)
+    for tick in range(50):
+        publisher.publish(RobotAction(episode=1, tick=tick))
+    assert runner._until(lambda: len(runner.matcher._answers) == 50, 20.0), len(runner.matcher._answers)
