@@ -36,11 +36,11 @@ class SimulatedSensors:
         self._odom = node.create_publisher(Odometry, "odom", qos.SENSOR_PUB)
         self._tf, self._tf_type = _tf_publisher(node)
 
-    def publish(self, state: RobotState, effort: np.ndarray) -> None:
-        """Publish what ``state`` says; ``effort`` (nu,) is the action that was applied, in [-1, 1]."""
+    def publish(self, state: RobotState, torque: np.ndarray) -> None:
+        """Publish what ``state`` says, and the ``torque`` [N m] on each joint (joints,)."""
         stamp = state.header.stamp
         if _heard(self._joint_states):
-            self._joint_states.publish(self._joints(state, effort))
+            self._joint_states.publish(self._joints(state, torque))
         if _heard(self._imu):
             self._imu.publish(self._inertial(state))
         if _heard(self._odom):
@@ -50,12 +50,11 @@ class SimulatedSensors:
         if self._tf is not None and _heard(self._tf):
             self._tf.publish(self._tf_type(transforms=[self._transform(state, stamp)]))
 
-    def _joints(self, state: RobotState, effort: np.ndarray) -> JointState:
+    def _joints(self, state: RobotState, torque: np.ndarray) -> JointState:
         message = JointState(name=list(self._spec.joints))
         message.header.stamp = state.header.stamp
         message.position, message.velocity = state.joint_position, state.joint_velocity
-        if self._spec.actuated_joints == self._spec.joints:
-            message.effort = doubles(effort)
+        message.effort = doubles(torque)
         return message
 
     def _inertial(self, state: RobotState) -> Imu:

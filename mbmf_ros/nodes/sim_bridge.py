@@ -198,7 +198,7 @@ class SimBridge(Node):
             self._clock_publisher.publish(ClockMessage(clock=message.header.stamp))
             self._clock_s = now
         self._state.publish(fill_state(message, self.simulation.measure(), self.spec))
-        self._sensors.publish(message, self._applied)
+        self._sensors.publish(message, self.simulation.joint_torque())
         self._published_s = now
 
     def _on_watch(self) -> None:

@@ -149,6 +149,10 @@ class Simulation:
             raise MbmfError(f"the simulation of {self.spec.name!r} diverged at {self.data.time:.2f} s")
         return m
 
+    def joint_torque(self) -> np.ndarray:
+        """Torque [N m] of the actuators on each joint, (joints,), over the last physics step."""
+        return self.data.qfrc_actuator[self._at.joint_v].copy()
+
     @property
     def time_s(self) -> float:
         """Simulated time since the reset [s]."""

@@ -240,6 +240,14 @@ def test_standard_topics_and_the_clock_tell_the_same(rig):
     controller = Controller(rig)
     rig.until(lambda: joints and imu and odom and clock and clock[-1].clock.sec >= 2, "sensors and a second of time")
     assert tuple(joints[-1].name) == SPEC.joints
+    torque = {time_seconds(j.header.stamp): j.effort for j in joints}
+    told = [s for s in controller.states if s.tick and time_seconds(s.header.stamp) in torque]
+    gear = 150.0  # of the ant's motors: N m for an action of 1
+    for state in told:
+        applied = dict(zip(SPEC.actuated_joints, state.applied_action, strict=True))
+        expected = [gear * applied[name] for name in SPEC.joints]
+        np.testing.assert_allclose(torque[time_seconds(state.header.stamp)], expected, atol=1e-9)
+    assert told
     assert (odom[-1].header.frame_id, odom[-1].child_frame_id, imu[-1].header.frame_id) == ("world", "torso", "torso")
     told = {time_seconds(s.header.stamp): s for s in controller.states}
     same = next(o for o in odom if time_seconds(o.header.stamp) in told)
