@@ -56,6 +56,7 @@ class SimBridgeConfig:
     odom_frame: str = option("odom", "odometry frame")
     base_frame: str = option("base_link", "frame of the robot's base")
     command_timeout: float = option(0.5, "a plan older than this is not played on [simulated s]; 0: no limit", 0.0)
+    publish_clock: bool = option(True, "publish /clock; only one bridge may, or time would jump")
     reset_after_fall: bool = option(True, "start a new episode 1 s after a fall")
 
 
@@ -84,7 +85,8 @@ class SimBridge(Node):
         self._reported_missed = 0
 
         self._state = self.create_publisher(RobotState, "state", qos.STATE_PUB)
-        self._clock_publisher = self.create_publisher(ClockMessage, "/clock", qos.CLOCK)
+        clock = config.publish_clock
+        self._clock_publisher = self.create_publisher(ClockMessage, "/clock", qos.CLOCK) if clock else None
         self._sensors = SimulatedSensors(self, self.spec, config.base_frame)
         self._actions = self.create_subscription(RobotAction, "action", self._on_action, qos.ACTION)
         self.create_subscription(PoseWithCovarianceStamped, "initialpose", self._on_initial_pose, qos.CLICK)
@@ -194,7 +196,7 @@ class SimBridge(Node):
         message.header.frame_id = self.config.odom_frame
         message.applied_action = doubles(self._applied)
         now = time.monotonic()
-        if now - self._clock_s >= CLOCK_PERIOD_S or self._paused:
+        if self._clock_publisher is not None and (now - self._clock_s >= CLOCK_PERIOD_S or self._paused):
             self._clock_publisher.publish(ClockMessage(clock=message.header.stamp))
             self._clock_s = now
         self._state.publish(fill_state(message, self.simulation.measure(), self.spec))

@@ -256,6 +256,12 @@ def test_standard_topics_and_the_clock_tell_the_same(rig):
     assert times == sorted(times)
 
 
+def test_a_second_bridge_leaves_the_clock_to_the_first(rig):
+    bridge = rig.add(SimBridge, publish_clock=False, **LOCK_STEP)
+    Controller(rig).reach(3)
+    assert bridge.count_publishers("/clock") == 0
+
+
 def test_as_fast_as_possible_needs_lock_step(rig):
     with pytest.raises(MbmfError, match="sync_mode"):
         rig.add(SimBridge, real_time_factor=0.0)
