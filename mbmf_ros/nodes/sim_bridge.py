@@ -265,6 +265,8 @@ class SimBridge(Node):
         return True, "enabled" if self._enabled else "disabled: the safe action is applied"
 
     def _set_estop(self, stop: bool) -> tuple[bool, str]:
+        if not (stop or self._enabled):  # it would stay stopped, and the caller believe otherwise
+            return False, f"disabled: call {self.get_name()}/enable with true first"
         self._estop = stop
         self.get_logger().warning("emergency stop" if stop else "emergency stop cleared")
         self._publish()

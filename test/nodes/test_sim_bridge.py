@@ -196,7 +196,10 @@ def test_disabled_it_applies_the_safe_action(rig):
     controller = Controller(rig)
     rig.call(SetBool, "sim_bridge/enable", data=False)
     rig.until(lambda: controller.last.action_source == RobotState.SOURCE_SAFE, "the safe action")
+    refusal = rig.call(Trigger, "sim_bridge/clear_estop")
+    assert (refusal.success, "sim_bridge/enable" in refusal.message) == (False, True)
     rig.call(SetBool, "sim_bridge/enable", data=True)
+    assert rig.call(Trigger, "sim_bridge/clear_estop").success
     rig.until(lambda: controller.last.action_source == RobotState.SOURCE_CONTROLLER, "actions again")
 
 
