@@ -78,7 +78,7 @@ def _condition(config: DataEconomy, name: str, data: TransitionStore) -> Dynamic
         model, info = load_model(model_file, data.spec)
     else:
         _CONSOLE.print(f"{name}: training")
-        model, info, _, _ = train_model(data, seed=config.training_seed)
+        model, info, _, _ = train_model(data, seed=config.training_seed, extra={"revision": revision()})
         save_model(model_file, model, info)
     if not file.is_file():
         _CONSOLE.print(f"{name}: walking")
@@ -90,6 +90,7 @@ def _condition(config: DataEconomy, name: str, data: TransitionStore) -> Dynamic
             "on_policy": on_policy,
             "training_seed": config.training_seed,
             "open_loop_error": info.open_loop_error,
+            "trained_at": info.extra.get("revision", "unknown"),
             "revision": revision(),
             "command": " ".join(["python -m mbmf_ros.experiments.data_economy", *sys.argv[1:]]),
         }
