@@ -22,9 +22,11 @@ from std_srvs.srv import Trigger
 from mbmf_ros.action import FollowWaypoints
 from mbmf_ros.control.follow import SLOWEST_MPS, PathRun, planar_pose, to_odom
 from mbmf_ros.control.path import Path
+from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import LearnerStatus, RobotAction, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, pose_message, time_seconds
+from mbmf_ros.outing import Outing
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.ticks import Tick, TickMatcher
 
@@ -64,35 +66,6 @@ class ClientConfig:
     odom_frame: str = "odom"
 
 
-class Outing:
-    """The part of a run that counts: from when the controller sets out, which takes it a moment after the goal.
-
-    Args:
-        run: what measures it.
-        start: the newest state when the goal was sent.
-    """
-
-    def __init__(self, run: PathRun, start: Tick):
-        self.run = run
-        self.walking = False
-        self._began = self._last = start
-
-    @property
-    def sim_s(self) -> float:
-        """Simulated time [s] since the controller set out."""
-        return self._last.stamp_s - self._began.stamp_s
-
-    def tick(self, tick: Tick, plan_time_s: float | None, idle: bool | None, over: bool) -> None:
-        """Take in a state, what :class:`TickMatcher` knows about it, and whether the goal has ended."""
-        self.walking = self.walking or idle is False
-        if not self.walking:
-            self._began = self._last = tick
-        elif not self.run.finished and not (idle and over):
-            self._last = tick
-            late = tick.source in (RobotState.SOURCE_PLAN, RobotState.SOURCE_SAFE)
-            self.run.tick(tick.m, plan_time_s, late and not idle)
-
-
 class PathRunner(Node):
     """The client node."""
 
@@ -105,6 +78,8 @@ class PathRunner(Node):
         self.newest: Tick | None = None
         self.answered = self.learner_ready = False
         self.troubles: dict[str, str] = {}
+        self.malformed = 0
+        self._problem = ""  # of the last malformed state
         self._heard_s = float("inf")  # until the graph is up, states may be late
         self._in_time = 0
         self._feedback: FollowWaypoints.Feedback | None = None
@@ -123,7 +98,7 @@ class PathRunner(Node):
         there = {name for name, where in self.get_node_names_and_namespaces() if where == namespace}
         lacks = [f"node {name}" for name in self.config.nodes if name not in there]
         if self.newest is None:
-            lacks.append("a message on topic state (from sim_bridge)")
+            lacks.append(f"a message on topic state (from sim_bridge){self.ignored()}")
         if not self.answered:
             lacks.append("a message on topic action (from mpc_controller)")
         if not self.learner_ready:  # a model that came later would cost control steps
@@ -148,6 +123,10 @@ class PathRunner(Node):
         self._heard_s = time.monotonic()
         # Where the last nodes are still starting, or the controller tries its model out, the first answers are late.
         self._until(lambda: self._in_time >= _SETTLED_TICKS, _ANSWER_S)
+
+    def ignored(self) -> str:
+        """A remark on malformed states; empty where there were none."""
+        return f" (malformed states ignored: {self.malformed}; the last: {self._problem})" if self.malformed else ""
 
     # One path ---------------------------------------------------------------------------------------------------------
 
@@ -245,7 +224,8 @@ class PathRunner(Node):
         silent_s = time.monotonic() - self._heard_s
         if silent_s > _STATE_LOST_S:
             raise GraphLostError(
-                f"no state arrived for {silent_s:.0f} s; is sim_bridge alive, paused, or without controller?"
+                f"no state arrived for {silent_s:.0f} s{self.ignored()}; "
+                "is sim_bridge alive, paused, or without controller?"
             )
 
     def _until(self, done: Callable[[], bool], timeout_s: float) -> bool:
@@ -263,9 +243,14 @@ class PathRunner(Node):
         return future.result()
 
     def _on_state(self, message: RobotState) -> None:
+        try:
+            m = measurement_from(message, self.spec)
+        except MbmfError as error:
+            self.malformed += 1
+            self._problem = str(error)
+            return
         if self._heard_s < float("inf"):
             self._heard_s = time.monotonic()
-        m = measurement_from(message, self.spec)
         stamp_s = time_seconds(message.header.stamp)
         tick = Tick(message.episode, message.tick, m, message.action_source, message.status, stamp_s)
         if self.newest is None or (tick.episode, tick.tick) != (self.newest.episode, self.newest.tick):

@@ -15,6 +15,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mbmf_ros.control.follow import load_paths, summary
@@ -38,6 +39,8 @@ def walk_all(node: PathRunner, paths: dict[str, np.ndarray], console: Console) -
             f"{index}/{len(paths)} {name}: {verdict}, {row['reached']} of {row['waypoints']} waypoints "
             f"in {row['sim_s']:.1f} s"
         )
+    if node.malformed:
+        console.print(f"[yellow]warning:[/]{escape(node.ignored())}")
 
 
 def write_results(file: str | None, rows: Sequence[dict[str, Any]]) -> None:
@@ -81,10 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_results(config.json, rows)
         code = 0 if all(row["success"] for row in rows) else 1
     except GraphLostError as error:
-        console.print(f"[red]error:[/] {error}")
+        console.print(f"[red]error:[/] {escape(str(error))}")
         code = GRAPH_LOST_EXIT
     except MbmfError as error:
-        console.print(f"[red]error:[/] {error}")
+        console.print(f"[red]error:[/] {escape(str(error))}")
         code = 2
     except (KeyboardInterrupt, ExternalShutdownException):
         console.print("interrupted")

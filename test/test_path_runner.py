@@ -15,7 +15,9 @@ import rclpy
 from mbmf_ros.control.follow import PathRun
 from mbmf_ros.control.path import Path
 from mbmf_ros.msg import RobotAction, RobotState
-from mbmf_ros.path_runner import ClientConfig, Outing, PathRunner
+from mbmf_ros.nodes.conversions import fill_state
+from mbmf_ros.outing import Outing
+from mbmf_ros.path_runner import ClientConfig, PathRunner
 from mbmf_ros.robots import robot
 from mbmf_ros.robots.sim import start_measurement
 from mbmf_ros.ticks import Tick
@@ -71,3 +73,28 @@ def test_no_answer_is_lost_though_many_come_at_once(runner):
     for tick in range(50):
         publisher.publish(RobotAction(episode=1, tick=tick))
     assert runner._until(lambda: len(runner.matcher._answers) == 50, 20.0), len(runner.matcher._answers)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"robot": "cheetah"}, "expected the state of robot 'ant', got one of 'cheetah'"),
+        ({"joint_position": [0.0] * 3}, "got 3 and 8"),
+        ({"joint_velocity": [float("nan")] * 8}, "tick 1"),
+    ],
+)
+def test_a_malformed_state_is_counted_told_and_ignored(runner, change, problem):
+    assert runner.ignored() == ""
+    runner._on_state(fill_state(RobotState(episode=1, tick=0), start_measurement(ANT), ANT))
+    bad = fill_state(RobotState(episode=1, tick=1), start_measurement(ANT), ANT)
+    for name, value in change.items():
+        setattr(bad, name, value)
+    runner._on_state(bad)
+    assert runner.newest.tick == 0
+    assert runner.malformed == 1
+    assert problem in runner.ignored()
+
+
+def test_a_graph_whose_states_are_all_malformed_is_told_apart(runner):
+    runner._on_state(RobotState(robot="cheetah"))
+    assert any("malformed states ignored: 1" in lack for lack in runner.missing())
