@@ -7,6 +7,7 @@ imports ROS 2.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -240,9 +241,26 @@ def check_params_file(path: Path, graph: Graph) -> None:
         node = section.rsplit("/", 1)[-1]
         if "*" not in node and node not in known:
             raise unknown(f"node in {path}:", node, known)
+        _check_values(f"{path}: section {section!r}", parameters)
 
     for section, content in load_yaml(path).items():
         check(str(section), content)
+
+
+def _check_values(where: str, parameters: Mapping[Any, Any]) -> None:
+    """Refuse what YAML can say and ROS parameters cannot."""
+    for name, value in parameters.items():
+        if value is None:
+            raise MbmfError(f"{where}: {name!r} has no value; leave the line out for the default")
+        if isinstance(value, dict):
+            _check_values(where, value)
+        elif isinstance(value, list):
+            # Numbers such as 1e5 are text to the YAML reader here, and not to rcl.
+            kinds = {type(item) for item in value if not (isinstance(item, str) and re.fullmatch(r"[-+.\deE]+", item))}
+            if len(kinds) > 1 or kinds & {list, dict}:
+                raise MbmfError(
+                    f"{where}: {name!r}: expected a list of one kind (1.0 and 2.5, not 1 and 2.5), got {value}"
+                )
 
 
 def shared_file(*parts: str) -> Path:

@@ -148,7 +148,7 @@ def test_an_unknown_graph_is_named():
     "text",
     [
         "",
-        "/**:\n  ros__parameters:\n    robot: ant\n",
+        "/**:\n  ros__parameters:\n    robot: ant\n    names: [a, b]\n    sizes: [1e5, 2.0]\n    none: []\n",
         "/**/mpc_controller:\n  ros__parameters:\n    icem:\n      batch_size: 32\n",
         "robot1:\n  mpc_controller:\n    ros__parameters:\n      planner: mppi\n",
     ],
@@ -171,6 +171,9 @@ def test_good_parameter_files_pass(tmp_path, text):
         ("mpc_controller:\n  ros__parameters: 3\n", "expected parameters, got 3"),
         ("- 1\n", "expected a mapping of keys to values at the top, got list"),
         ("a: [\n", "is not valid YAML"),
+        ("/**:\n  ros__parameters:\n    min_speed: [1, a]\n", "'min_speed': expected a list of one kind"),
+        ("/**:\n  ros__parameters:\n    icem:\n      a: [[1], [2]]\n", "'a': expected a list of one kind"),
+        ("/**:\n  ros__parameters:\n    planner:\n", "'planner' has no value"),
     ],
 )
 def test_bad_parameter_files_are_named(tmp_path, text, cause):

@@ -24,6 +24,7 @@ from rclpy.node import Node
 
 from mbmf_ros.config import override
 from mbmf_ros.errors import MbmfError, unknown
+from mbmf_ros.nodes.rejects import Rejects
 
 Config = TypeVar("Config")
 
@@ -52,10 +53,13 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (RCLError, ValueError):
-        if not begun or rclpy.ok():
+    except (RCLError, ValueError) as error:
+        if not begun and isinstance(error, RCLError):  # what stands behind --ros-args, or in a parameter file
+            print(f"error: {_without_places(error)}", file=sys.stderr)
+            code = 2
+        elif not begun or rclpy.ok():
             raise
-        # told to stop in the middle of something that then found nothing to publish with
+        # else told to stop in the middle of something that then found nothing to publish with
     except MbmfError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
@@ -67,6 +71,11 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         _ignore_interrupts()
         gc.freeze()  # or the interpreter's last collection looks at all of PyTorch: half a second
     return code
+
+
+def _without_places(error: RCLError) -> str:
+    """What rcl says, without where in its sources it says so."""
+    return re.sub(r", at \S+:\d+", "", str(error)).removeprefix("failed to initialize rcl: ").replace("\n", " ")
 
 
 def _ignore_interrupts() -> None:
@@ -193,20 +202,30 @@ class Diagnostics:
         node: the node.
         hardware_id: what it is about, e.g. the robot's name.
         fill: called for every message.
+        rejects: what the node refuses; a node that is OK warns while there was something fresh since the last message.
     """
 
-    def __init__(self, node: Node, hardware_id: str, fill: Fill):
+    def __init__(self, node: Node, hardware_id: str, fill: Fill, rejects: Rejects | None = None):
         self._node, self._hardware_id, self._fill = node, hardware_id, fill
+        self._rejects = rejects or Rejects()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timer = node.create_timer(1.0, self.publish, clock=STEADY)
 
-    def publish(self) -> None:
-        """Publish now."""
+    def status(self) -> DiagnosticStatus:
+        """The node's condition now; what it tells of refused input is not fresh any more after that."""
         level, message, values = self._fill()
+        refused = self._rejects.report()
+        if refused and level == OK:
+            level, message = WARN, refused
         status = DiagnosticStatus(level=level, message=message, hardware_id=self._hardware_id)
         status.name = self._node.get_fully_qualified_name().lstrip("/")
+        values = {**values, **self._rejects.values()}
         status.values = [KeyValue(key=key, value=_text(value)) for key, value in values.items()]
-        array = DiagnosticArray(status=[status])
+        return status
+
+    def publish(self) -> None:
+        """Publish now."""
+        array = DiagnosticArray(status=[self.status()])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
 

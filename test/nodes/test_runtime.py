@@ -18,7 +18,8 @@ from rclpy.parameter import Parameter
 
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.nodes import qos
-from mbmf_ros.nodes.runtime import WARN, Diagnostics, declare, option
+from mbmf_ros.nodes.rejects import Rejects
+from mbmf_ros.nodes.runtime import ERROR, OK, WARN, Diagnostics, declare, option
 
 pytestmark = pytest.mark.ros
 
@@ -96,6 +97,46 @@ def test_diagnostics_are_published(rig):
     assert {item.key: item.value for item in status.values} == {"speed": "0.333333", "count": "7"}
 
 
+def test_diagnostics_warn_of_refused_input_only_while_it_is_fresh(rig):
+    condition, rejects = [OK, "walking", {}], Rejects()
+    diagnostics = Diagnostics(rig.probe, "thing", lambda: tuple(condition), rejects)
+    rejects.add("state", "not finite")
+    rejects.add("path", "in frame map")
+    told = diagnostics.status()
+    assert (told.level, told.message) == (WARN, "2 refused, the last one a path: in frame map")
+    told = diagnostics.status()
+    assert (told.level, told.message) == (OK, "walking")
+    counts = {item.key: item.value for item in told.values}
+    assert counts == {"refused: path": "1", "refused: state": "1", "last refusal": "path: in frame map"}
+    condition[:2] = ERROR, "burning"
+    rejects.add("state", "not finite")
+    assert diagnostics.status().message == "burning"
+
+
+@pytest.mark.parametrize("name", ["cockpit", "display", "dynamics_learner", "mpc_controller", "sim_bridge", "waypoints"])
+def test_every_node_tells_of_refused_input_in_the_same_way(rig, name, tmp_path):
+    module = pytest.importorskip(f"mbmf_ros.nodes.{name}")
+    kinds = {"cockpit": "Cockpit", "display": "Display", "dynamics_learner": "DynamicsLearner"}
+    kinds |= {"mpc_controller": "MpcControllerNode", "sim_bridge": "SimBridge", "waypoints": "Waypoints"}
+    parameters = {"cockpit": {"port": 0}, "dynamics_learner": {"log_dir": "", "model_path": ""}}
+    parameters |= {"mpc_controller": {"model_path": ""}}
+    node = rig.add(getattr(module, kinds[name]), **parameters.get(name, {}))
+    if name == "sim_bridge":
+        rig.speak(module.RobotAction, "action", qos.ACTION).publish(module.RobotAction())
+    else:
+        if name == "display":
+            rig.probe.create_subscription(module.MarkerArray, "display/robot", lambda _: None, qos.DRAWING)
+            rig.until(lambda: node.count_subscribers("display/robot"), "somebody who looks")
+        rig.speak(module.RobotState, "state", qos.STATE_PUB).publish(module.RobotState(robot="swimmer"))
+    heard = rig.hear(DiagnosticArray, "/diagnostics", qos.STATS)
+    what = "action" if name == "sim_bridge" else "state"
+
+    def told() -> dict[str, str]:
+        return {item.key: item.value for message in heard for item in message.status[0].values}
+
+    rig.until(lambda: told().get(f"refused: {what}") == "1", "the count")
+
+
 @pytest.mark.parametrize(
     ("node", "parameter", "message"),
     [
@@ -112,3 +153,24 @@ def test_bad_input_ends_a_node_with_one_line_and_code_2(node, parameter, message
     assert ended.returncode == 2
     assert message in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--params-file", "{params}"], "Sequence should be of same type"),
+        (["--params-file", "nowhere.yaml"], "nowhere.yaml"),
+        (["--log-level", "loud"], "'--log-level loud'"),
+    ],
+)
+def test_what_rcl_cannot_read_is_one_message_and_code_2(tmp_path, arguments, message):
+    params = tmp_path / "params.yaml"
+    params.write_text("/**:\n  ros__parameters:\n    min_speed: [1, a]\n")
+    code = "import sys; from rclpy.node import Node; from mbmf_ros.nodes.runtime import run; sys.exit(run(Node))"
+    command = [sys.executable, "-c", code, "--ros-args", *(word.format(params=params) for word in arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert message in line
+    assert "Traceback" not in ended.stderr
+    assert ".c:" not in line
