@@ -34,7 +34,6 @@ class SimArguments:
     params_file: str | None = argument(None, "parameters on top of config/<robot>.yaml; sections /** or /**/<node>")
     model_path: str | None = argument(None, "dynamics model (safetensors); the shipped one if not given")
     planner: str | None = argument(None, f"planner of the controller: {', '.join(PLANNERS)}", choices=PLANNERS)
-    device: str | None = argument(None, "PyTorch device of the controller: cpu")
     seed: int | None = argument(None, "seed of the simulation's noise and of the planner", low=0)
     demo: bool = argument(True, "walk the demonstration path after the start")
     sync_mode: bool | None = argument(None, "lock-step: the simulation waits for the controller")

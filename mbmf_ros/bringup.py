@@ -116,7 +116,7 @@ ANT_SIM = Graph(
         NodeDescription(
             "mpc_controller",
             ESSENTIAL,
-            {"model_path": "model_path", "planner": "planner", "device": "device", "seed": "seed"},
+            {"model_path": "model_path", "planner": "planner", "seed": "seed"},
         ),
         NodeDescription("dynamics_learner", RESTART, {"model_path": "model_path", "record": "log_dir", "seed": "seed"}),
         NodeDescription("waypoints", ESSENTIAL, {"demo": "demo"}),

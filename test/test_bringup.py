@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mbmf_ros import arguments
 from mbmf_ros.arguments import SimArguments, argument_texts, parse_arguments
 from mbmf_ros.bringup import ANT_SIM, check_params_file, environment, graph, programs, rviz_problem
+from mbmf_ros.control import planners
 from mbmf_ros.errors import MbmfError
 
 NODES = ["sim_bridge", "mpc_controller", "dynamics_learner", "waypoints", "display", "cockpit"]
@@ -100,13 +102,18 @@ def test_the_texts_of_the_defaults_are_the_defaults():
     assert parse_arguments({name: default for name, default, _ in argument_texts()}) == SimArguments()
 
 
+def test_the_planners_offered_are_those_that_there_are():
+    # The arguments do not import the planners: PyTorch takes a second.
+    assert arguments.PLANNERS == planners.PLANNERS
+
+
 def test_every_argument_is_described():
     assert all(len(text) > 10 for _, _, text in argument_texts())
 
 
 def test_texts_become_what_the_arguments_are():
-    arguments = parse_arguments({"real_time_factor": "2", "sync_mode": "False", "rviz": "1", "seed": "7", "device": ""})
-    assert arguments == SimArguments(real_time_factor=2.0, sync_mode=False, rviz=True, seed=7)
+    parsed = parse_arguments({"real_time_factor": "2", "sync_mode": "False", "rviz": "1", "seed": "7", "planner": ""})
+    assert parsed == SimArguments(real_time_factor=2.0, sync_mode=False, rviz=True, seed=7)
 
 
 @pytest.mark.parametrize(

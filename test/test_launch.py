@@ -81,7 +81,6 @@ def test_every_argument_is_declared(description):
         ("model_path", "{tmp}/m.safetensors", "mpc_controller", "model_path: {tmp}/m.safetensors"),
         ("model_path", "{tmp}/m.safetensors", "dynamics_learner", "model_path: {tmp}/m.safetensors"),
         ("planner", "mppi", "mpc_controller", "planner: mppi"),
-        ("device", "cpu", "mpc_controller", "device: cpu"),
         ("seed", "5", "sim_bridge", "seed: 5"),
         ("seed", "5", "mpc_controller", "seed: 5"),
         ("demo", "false", "waypoints", "demo: false"),

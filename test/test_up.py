@@ -66,10 +66,13 @@ def test_each_node_is_a_process_with_its_name_and_parameters():
 
 
 @pytest.mark.usefixtures("without_ros")
-def test_texts_stay_texts():
+def test_texts_stay_texts(tmp_path, monkeypatch):
     assert 'port:="8080"' not in commands(UpConfig(cockpit_port=8080))["cockpit"].argv
     assert 'log_dir:=""' in commands(UpConfig(record="none"))["dynamics_learner"].argv
-    assert 'device:="1"' in commands(UpConfig(device="1"))["mpc_controller"].argv
+    model = tmp_path / "1e5"
+    model.touch()
+    monkeypatch.chdir(tmp_path)
+    assert f'model_path:="{model}"' in commands(UpConfig(model_path="1e5"))["mpc_controller"].argv
 
 
 @pytest.mark.usefixtures("without_ros")
