@@ -44,15 +44,15 @@ class Recorder:
             self.notes.append(f"the log was torn: {self._log.mended_bytes} bytes at its end were cut off")
         self.notes.append(f"logging to {folder}")
 
-    def take(self, data: bytes, state: Any) -> None:
-        """The next state of the stream: as it was serialised (CDR), and decoded."""
+    def take(self, data: bytes, state: Any) -> bool:
+        """The next state of the stream: as it was serialised (CDR), and decoded; whether it was usable."""
         if self._log is not None:
             try:
                 self.logged += 1
                 self._log.write(data)
             except OSError as error:
                 self._lose(error)
-        self.ticks.add(state)
+        return self.ticks.add(state)
 
     def flush_if_due(self) -> None:
         """Write to disk what has been waiting for a second; to be called a few times a second."""

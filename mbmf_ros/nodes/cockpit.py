@@ -31,7 +31,8 @@ from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, points_from
 from mbmf_ros.nodes.drawing import RateLimit, lines_from
 from mbmf_ros.nodes.readout import Reports, read_out
-from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, option, run
+from mbmf_ros.nodes.rejects import Rejects
+from mbmf_ros.nodes.runtime import OK, STEADY, Diagnostics, declare, option, run
 from mbmf_ros.robots import robot
 
 _ANSWER_S = 3.0
@@ -71,7 +72,7 @@ class Cockpit(Node):
         self._optional: dict[str, Any] = {}  # subscriptions
         self._optional_at_s: dict[str, float] = {}  # when they last drew something
         self._pending: dict[Any, tuple[str, float]] = {}
-        self._rejected = self._clicks = 0
+        self.rejects, self._clicks = Rejects(), 0
         self._open_page()
         self._clicked = self.create_publisher(PointStamped, "clicked_point", qos.CLICK)
         self.create_subscription(RobotState, "state", self._on_state, qos.STATE_LATEST)
@@ -89,7 +90,7 @@ class Cockpit(Node):
             "clear": self.create_client(Trigger, "waypoints/clear"),
         }
         self.create_timer(1.0 / _PANEL_HZ, self._refresh, clock=STEADY)
-        self._diagnostics = Diagnostics(self, self._spec.name, self._condition)
+        self._diagnostics = Diagnostics(self, self._spec.name, self._condition, self.rejects)
         self.scene.on_ground_click(lambda point: self._post(partial(self._click, point)))
 
     def _open_page(self) -> None:
@@ -186,7 +187,7 @@ class Cockpit(Node):
         try:
             m = measurement_from(message, self._spec)
         except MbmfError as error:
-            self._rejected += 1
+            self.rejects.add("state", error)
             self.get_logger().warning(f"state ignored: {error}", throttle_duration_sec=5.0)
             return
         before, now = self._reports.state, time.monotonic()
@@ -263,9 +264,6 @@ class Cockpit(Node):
 
     def _condition(self) -> tuple[bytes, str, dict[str, Any]]:
         values = {"url": self.url, "browsers": len(self.server.get_clients()), "clicks": self._clicks}
-        values["rejected_states"] = self._rejected
-        if self._rejected:
-            return WARN, f"{self._rejected} states were not usable", values
         return OK, f"serving {self.url}", values
 
 

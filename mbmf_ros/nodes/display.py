@@ -26,7 +26,8 @@ from mbmf_ros.msg import RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, points_from
 from mbmf_ros.nodes.drawing import RateLimit, numbered
-from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, option, run
+from mbmf_ros.nodes.rejects import Rejects
+from mbmf_ros.nodes.runtime import OK, STEADY, Diagnostics, declare, option, run
 from mbmf_ros.robots import RobotSpec, robot
 from mbmf_ros.robots.sim import Simulation
 
@@ -154,14 +155,14 @@ class Display(Node):
         self._robot_markers = RobotMarkers(self._spec, self.config.odom_frame)
         self._points = np.zeros((0, 2))
         self._rate = RateLimit(self.config.frame_rate)
-        self.rejected = self.drawn = 0
+        self.rejects, self.drawn = Rejects(), 0
         self._robot = self.create_publisher(MarkerArray, "display/robot", qos.DRAWING)
         self._path = self.create_publisher(MarkerArray, "display/path", qos.LATCHED)
         self.create_subscription(RobotState, "state", self._on_state, qos.STATE_LATEST)
         self.create_subscription(PathMessage, "path", self._on_path, qos.LATCHED)
         # RViz subscribes without asking for latched messages: it sees the path at the next repetition.
         self.create_timer(1.0, self._draw_path, clock=STEADY)
-        self._diagnostics = Diagnostics(self, self._spec.name, self._condition)
+        self._diagnostics = Diagnostics(self, self._spec.name, self._condition, self.rejects)
 
     def _on_state(self, message: RobotState) -> None:
         if not self._robot.get_subscription_count():
@@ -169,7 +170,7 @@ class Display(Node):
         try:
             m = measurement_from(message, self._spec)
         except MbmfError as error:
-            self.rejected += 1
+            self.rejects.add("state", error)
             self.get_logger().warning(f"state ignored: {error}", throttle_duration_sec=5.0)
             return
         if not self._rate.ready(time.monotonic()):
@@ -189,10 +190,7 @@ class Display(Node):
             self._path.publish(path_markers(self._points, self.config.odom_frame))
 
     def _condition(self) -> tuple[bytes, str, dict[str, Any]]:
-        values = {"drawn": self.drawn, "rejected states": self.rejected}
-        if self.rejected:
-            return WARN, f"{self.rejected} states were not usable", values
-        return OK, "drawing" if self._robot.get_subscription_count() else "nobody is looking", values
+        return OK, "drawing" if self._robot.get_subscription_count() else "nobody is looking", {"drawn": self.drawn}
 
 
 def main(args: list[str] | None = None) -> int:

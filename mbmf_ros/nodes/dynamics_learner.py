@@ -22,6 +22,7 @@ from mbmf_ros.dynamics.training import TrainConfig
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import LearnerStatus, Model, RobotState
 from mbmf_ros.nodes import qos
+from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, option, run
 from mbmf_ros.robots import robot
 
@@ -70,7 +71,7 @@ class DynamicsLearner(Node):
         self._error_told = False
         self._message = ""
         self._reported_at = 0.0
-        self._diagnosed_rejected = 0
+        self._rejects = Rejects()
         self._model_publisher = self.create_publisher(Model, "model", qos.LATCHED)
         self._status_publisher = self.create_publisher(LearnerStatus, "~/status", qos.LATCHED)
         if initial is None:
@@ -84,7 +85,7 @@ class DynamicsLearner(Node):
         self.create_service(Trigger, "~/load", self._on_load)
         self.create_service(SetBool, "~/set_paused", self._on_set_paused)
         self.create_timer(_TICK_S, self._on_tick, clock=STEADY)
-        self._diagnostics = Diagnostics(self, self._spec.name, self._condition)
+        self._diagnostics = Diagnostics(self, self._spec.name, self._condition, self._rejects)
 
     @property
     def worker_pid(self) -> int | None:
@@ -108,8 +109,8 @@ class DynamicsLearner(Node):
     def _on_state(self, data: bytes) -> None:
         if self._paused:
             self._passed += 1
-        else:
-            self._recorder.take(data, deserialize_message(data, RobotState))
+        elif not self._recorder.take(data, deserialize_message(data, RobotState)):
+            self._rejects.add("state", self._recorder.ticks.problem)
 
     # Training ------------------------------------------------------------------------------------
 
@@ -260,22 +261,16 @@ class DynamicsLearner(Node):
         self._status_publisher.publish(message)
 
     def _condition(self) -> tuple[bytes, str, dict[str, Any]]:
-        ticks = self._recorder.ticks
         values = {
-            "transitions": ticks.transitions,
-            "rejected states": ticks.rejected,
-            "last rejection": ticks.problem,
+            "transitions": self._recorder.ticks.transitions,
             "states logged": self._recorder.logged,
             "states while paused": self._passed,
             "log": self._recorder.error or self._recorder.folder or "off",
             "model version": self._version,
             "training": f"{self._training.progress:.0%}" if self._training else self._training_error or "idle",
         }
-        fresh, self._diagnosed_rejected = ticks.rejected - self._diagnosed_rejected, ticks.rejected
         if self._recorder.error:
             return ERROR, self._recorder.error, values
-        if fresh:
-            return WARN, f"{fresh} unusable states: {ticks.problem}", values
         if self._training_error:
             return WARN, self._training_error, values
         return OK, self._message, values

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
@@ -31,6 +31,7 @@ from mbmf_ros.msg import ControllerStats, Model, RobotAction, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.candidates import candidate_markers
 from mbmf_ros.nodes.conversions import doubles, measurement_from, path_message, points_from, time_seconds
+from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import ERROR, OK, WARN, Diagnostics, declare, option, run
 from mbmf_ros.robots import RobotSpec, robot
 
@@ -102,7 +103,7 @@ class MpcControllerNode(Node):
         torch.set_flush_denormal(True)
         self.spec = robot(config.robot)
         self.mpc = make_controller(self.spec, config)
-        self.rejected: Counter[str] = Counter()
+        self.rejects = Rejects()
         self.steps, self.planning_errors = 0, 0
         self._answer: RobotAction | None = None
         self._episode, self._stamp_s, self._path_stamp_s = -1, float("-inf"), float("-inf")
@@ -120,7 +121,7 @@ class MpcControllerNode(Node):
         self.create_subscription(Model, "model", self._on_model, qos.LATCHED)
         self.create_subscription(PathMessage, "path", self._on_path, qos.LATCHED)
         self.create_subscription(RobotState, "state", self._on_state, qos.STATE_LATEST)
-        self._diagnostics = Diagnostics(self, self.spec.name, self._condition)
+        self._diagnostics = Diagnostics(self, self.spec.name, self._condition, self.rejects)
 
     # Models and paths -------------------------------------------------------------------------------------------------
 
@@ -146,7 +147,7 @@ class MpcControllerNode(Node):
                     raise MbmfError(f"the message says {name} {said!r}, the model in it {is_!r}")
             try_out(self.spec, model, self.config)
         except (MbmfError, RuntimeError) as error:
-            self.rejected["model"] += 1
+            self.rejects.add("model", error)
             self.get_logger().warning(f"refused model version {message.version}, keeping the old one: {error}")
             return
         self.mpc.swap(model, message.version)
@@ -155,15 +156,15 @@ class MpcControllerNode(Node):
     def _on_path(self, message: PathMessage) -> None:
         frame = message.header.frame_id.lstrip("/")
         if frame not in ("", self.config.odom_frame):
-            self.rejected["path"] += 1
-            expected = self.config.odom_frame
-            self.get_logger().warning(f"refused a path: expected it in frame {expected!r}, got {frame!r}")
+            problem = f"expected it in frame {self.config.odom_frame!r}, got {frame!r}"
+            self.rejects.add("path", problem)
+            self.get_logger().warning(f"refused a path, keeping the last one: {problem}")
             return
         points = points_from(message)
         try:
             path = Path.from_waypoints(points[0], points[1:]) if len(points) else None
         except MbmfError as error:
-            self.rejected["path"] += 1
+            self.rejects.add("path", error)
             self.get_logger().warning(f"refused a path, keeping the last one: {error}")
             return
         self._path_stamp_s = time_seconds(message.header.stamp)
@@ -176,7 +177,7 @@ class MpcControllerNode(Node):
         try:
             m = measurement_from(message, self.spec)
         except MbmfError as error:
-            self.rejected["state"] += 1
+            self.rejects.add("state", error)
             self.get_logger().warning(f"ignored a state: {error}", throttle_duration_sec=5.0)
             return
         self._received_s = received_s
@@ -228,7 +229,7 @@ class MpcControllerNode(Node):
         self.steps += 1
         stats = ControllerStats(header=state.header, model_version=answer.model_version, plan_time=answer.plan_time)
         stats.period, self._answered_s = received_s - self._answered_s, received_s
-        stats.steps, stats.rejected = self.steps, self.rejected["state"]
+        stats.steps, stats.rejected = self.steps, self.rejects["state"]
         stats.task = "idle" if step.idle else "follow_path"
         stats.progress, stats.cross_track_error = step.progress_m, step.cross_track_m
         stats.planned_return = step.planned_return
@@ -247,7 +248,6 @@ class MpcControllerNode(Node):
 
     def _condition(self) -> tuple[bytes, str, dict]:
         values = {"steps": self.steps, "model version": self.mpc.version, "planning errors": self.planning_errors}
-        values |= {f"refused {what}s": count for what, count in sorted(self.rejected.items())}
         if self._plan_times:
             p50, p99 = np.percentile(np.array(self._plan_times), [50, 99])
             values |= {"plan time p50 [ms]": 1e3 * float(p50), "plan time p99 [ms]": 1e3 * float(p99)}

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.action_slot import ActionSlot, Answer
 from mbmf_ros.nodes.conversions import action_from, doubles, fill_state, planar_pose, time_message
+from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, option, run
 from mbmf_ros.nodes.sensors import SimulatedSensors
 from mbmf_ros.robots import robot
@@ -71,7 +71,7 @@ class SimBridge(Node):
         self.spec = robot(config.robot)
         self.simulation = Simulation(self.spec)
         self.slot = ActionSlot(self.spec, config.command_timeout)
-        self.malformed: Counter[str] = Counter()
+        self.rejects = Rejects()
         self.missed = 0
         self.overruns = 0
         self.episode, self.tick, self._stamp_ns = 0, 0, FIRST_STAMP_NS
@@ -96,7 +96,7 @@ class SimBridge(Node):
         self._service(Trigger, "clear_estop", lambda _: self._set_estop(False))
         self._service(SetBool, "set_paused", self._on_set_paused)
         self._service(SetBool, "enable", self._on_enable)
-        self._diagnostics = Diagnostics(self, self.spec.name, self._condition)
+        self._diagnostics = Diagnostics(self, self.spec.name, self._condition, self.rejects)
         self._pace, self._period_s = None, 0.0
         if config.real_time_factor > 0:
             self._period_s = self.spec.dt_s / config.real_time_factor
@@ -219,7 +219,7 @@ class SimBridge(Node):
         try:
             action, plan = action_from(message, self.spec)
         except MbmfError as error:
-            self.malformed["not finite" if "finite" in str(error) else "wrong size"] += 1
+            self.rejects.add("action", error)
             self.get_logger().warning(f"ignored an action: {error}", throttle_duration_sec=5.0)
             return
         self.slot.offer(Answer(message.episode, message.tick, action, plan, message.idle))
@@ -229,11 +229,12 @@ class SimBridge(Node):
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
         frame = message.header.frame_id.lstrip("/")
         pose = planar_pose(message.pose.pose)
+        problem = "" if np.isfinite(pose).all() else "its numbers are not all finite"
         if frame not in ("", self.config.odom_frame):
-            known = self.config.odom_frame
-            self.get_logger().warning(f"ignored initialpose: expected it in frame {known!r}, got {frame!r}")
-        elif not np.isfinite(pose).all():
-            self.get_logger().warning("ignored initialpose: its numbers are not all finite")
+            problem = f"expected it in frame {self.config.odom_frame!r}, got {frame!r}"
+        if problem:
+            self.rejects.add("initialpose", problem)
+            self.get_logger().warning(f"ignored initialpose: {problem}")
         else:
             self.reset(pose)
 
@@ -282,7 +283,6 @@ class SimBridge(Node):
         missed, self._reported_missed = self.missed - self._reported_missed, self.missed
         values = {"episode": self.episode, "tick": self.tick, "late answers": self.missed, "overruns": self.overruns}
         values |= {f"answers {cause}": count for cause, count in sorted(self.slot.counts.items())}
-        values |= {f"malformed actions ({cause})": count for cause, count in sorted(self.malformed.items())}
         healthy = self.status in (RobotState.STATUS_ACTIVE, RobotState.STATUS_PAUSED) and not missed
         return OK if healthy else WARN, words[self.status] + (f", {missed} late answers" if missed else ""), values
 

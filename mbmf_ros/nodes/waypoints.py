@@ -30,6 +30,7 @@ from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, path_message, points_from, time_message, time_seconds
 from mbmf_ros.nodes.frames import UnknownFrameError, in_odometry
 from mbmf_ros.nodes.goal import CANCELLED, GRACE_S, Goal, Result
+from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.route import DEMONSTRATION, Route, load_waypoints, save_waypoints
 from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, option, run
 from mbmf_ros.robots import robot
@@ -80,7 +81,7 @@ class Waypoints(Node):
         self.route = Route()
         self.goal: Goal | None = None
         self.seen: Seen | None = None
-        self.refused, self.malformed = 0, 0
+        self.rejects = Rejects()
         self._received_s = float("-inf")
         self._demonstrating = config.demo
         self._warned_frame = False
@@ -100,7 +101,7 @@ class Waypoints(Node):
             cancel_callback=lambda _: CancelResponse.ACCEPT,
         )
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=STEADY)
-        self._diagnostics = Diagnostics(self, self.spec.name, self._condition)
+        self._diagnostics = Diagnostics(self, self.spec.name, self._condition, self.rejects)
 
     # The robot --------------------------------------------------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class Waypoints(Node):
         try:
             m = measurement_from(message, self.spec)
         except MbmfError as error:
-            self.malformed += 1
+            self.rejects.add("state", error)
             self.get_logger().warning(f"ignored a state: {error}", throttle_duration_sec=5.0)
             return
         self._received_s = time.monotonic()
@@ -197,7 +198,7 @@ class Waypoints(Node):
         self._publish()
 
     def _refuse(self, what: str, error: MbmfError) -> str:
-        self.refused += 1
+        self.rejects.add(what, error)
         text = f"refused {what}: {error}"
         self.get_logger().warning(text)
         return text
@@ -240,7 +241,7 @@ class Waypoints(Node):
             try:
                 response.success, response.message = True, action()
             except MbmfError as error:
-                response.success, response.message = False, self._refuse("the request", error)
+                response.success, response.message = False, self._refuse("request", error)
             return response
 
         return callback
@@ -277,15 +278,14 @@ class Waypoints(Node):
         except MbmfError as error:
             codes = {UnknownFrameError: Result.UNKNOWN_FRAME, NoStateError: Result.STATE_LOST}
             goal = Goal(handle, 0.0, 0.0, self.executor)
-            goal.end(codes.get(type(error), Result.INVALID_PATH), self._refuse("the goal", error), 0.0)
+            goal.end(codes.get(type(error), Result.INVALID_PATH), self._refuse("goal", error), 0.0)
             return await goal.result()
         limit_s = GRACE_S + self._time_for(self.route.remaining_m)
         goal = self.goal = Goal(handle, seen.stamp_s, limit_s, self.executor)
         return await goal.result()
 
     def _condition(self) -> tuple[bytes, str, dict]:
-        ahead = self.route.remaining_m
-        values = {"distance remaining [m]": ahead, "refused": self.refused, "malformed states": self.malformed}
+        values = {"distance remaining [m]": self.route.remaining_m}
         if 0 < self.config.state_timeout < time.monotonic() - self._received_s:
             return WARN, "no state is coming in; is the bridge running?", values
         return OK, "following a path" if self.route.tracker else "no path", values

@@ -141,4 +141,4 @@ def test_draws_only_while_somebody_looks(world):
 
     publish.destroy()
     states.publish(RobotState(robot="ant"))
-    spin_until(executor, lambda: display.rejected == 1, "an unusable state is counted")
+    spin_until(executor, lambda: display.rejects["state"] == 1, "an unusable state is counted")

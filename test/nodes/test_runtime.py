@@ -113,8 +113,10 @@ def test_diagnostics_warn_of_refused_input_only_while_it_is_fresh(rig):
     assert diagnostics.status().message == "burning"
 
 
-@pytest.mark.parametrize("name", ["cockpit", "display", "dynamics_learner", "mpc_controller", "sim_bridge", "waypoints"])
-def test_every_node_tells_of_refused_input_in_the_same_way(rig, name, tmp_path):
+@pytest.mark.parametrize(
+    "name", ["cockpit", "display", "dynamics_learner", "mpc_controller", "sim_bridge", "waypoints"]
+)
+def test_every_node_tells_of_refused_input_in_the_same_way(rig, name):
     module = pytest.importorskip(f"mbmf_ros.nodes.{name}")
     kinds = {"cockpit": "Cockpit", "display": "Display", "dynamics_learner": "DynamicsLearner"}
     kinds |= {"mpc_controller": "MpcControllerNode", "sim_bridge": "SimBridge", "waypoints": "Waypoints"}

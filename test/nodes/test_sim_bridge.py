@@ -133,9 +133,11 @@ def test_wrong_actions_are_counted_by_cause_and_never_applied(rig):
     controller.answering = False
     state = controller.last
     controller.answer(state, np.ones(3))
-    rig.until(lambda: bridge.malformed["wrong size"] == 1, "count of a wrong size")
+    rig.until(lambda: bridge.rejects["action"] == 1, "count of a wrong size")
+    assert "got 3" in bridge.rejects.last
     controller.answer(state, np.full(SPEC.nu, np.nan))
-    rig.until(lambda: bridge.malformed["not finite"] == 1, "count of not finite")
+    rig.until(lambda: bridge.rejects["action"] == 2, "count of not finite")
+    assert "not all numbers are finite" in bridge.rejects.last
     controller.answer(state, np.ones(SPEC.nu), tick=state.tick + 5)
     rig.until(lambda: bridge.slot.counts["early"] == 1, "count of a wrong tick")
     controller.answer(state, np.ones(SPEC.nu), episode=state.episode + 5)
@@ -144,8 +146,7 @@ def test_wrong_actions_are_counted_by_cause_and_never_applied(rig):
     controller.answer(state, np.full(SPEC.nu, 0.25))
     controller.reach(state.tick + 1)
     assert set(controller.last.applied_action) == {0.25}
-    values = bridge._condition()[2]
-    assert values["malformed actions (wrong size)"] == values["answers early"] == 1
+    assert bridge._condition()[2]["answers early"] == 1
 
 
 def test_reset_begins_an_episode_later_in_time(rig):
@@ -161,7 +162,7 @@ def test_reset_begins_an_episode_later_in_time(rig):
 
 
 def test_initialpose_places_the_robot(rig):
-    rig.add(SimBridge, start_noise=0.0, **LOCK_STEP)
+    bridge = rig.add(SimBridge, start_noise=0.0, **LOCK_STEP)
     controller = Controller(rig)
     controller.answering = False
     publisher = rig.speak(PoseWithCovarianceStamped, "initialpose", qos.CLICK)
@@ -171,7 +172,8 @@ def test_initialpose_places_the_robot(rig):
         message.pose.pose = pose_message(x, -1.0, 0.7)
         publisher.publish(message)
     rig.until(lambda: controller.last.episode > 1, "the new episode")
-    assert controller.last.episode == 2  # the other two were refused
+    assert controller.last.episode == 2
+    assert bridge.rejects["initialpose"] == 2
     assert planar_pose(controller.last.pose) == pytest.approx((2.0, -1.0, 0.7))
 
 
