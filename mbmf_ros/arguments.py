@@ -31,6 +31,7 @@ class SimArguments:
 
     namespace: str = argument("", "ROS namespace of the robot")
     use_sim_time: bool = argument(True, "nodes follow the simulation's /clock")
+    publish_clock: bool | None = argument(None, "the simulation publishes /clock; false for all robots but one")
     params_file: str | None = argument(None, "parameters on top of config/<robot>.yaml; sections /** or /**/<node>")
     model_path: str | None = argument(None, "dynamics model (safetensors); the shipped one if not given")
     planner: str | None = argument(None, f"planner of the controller: {', '.join(PLANNERS)}", choices=PLANNERS)

@@ -110,7 +110,7 @@ ANT_SIM = Graph(
         NodeDescription(
             "sim_bridge",
             REQUIRED,
-            {"real_time_factor": "real_time_factor", "sync_mode": "sync_mode", "seed": "seed"},
+            {name: name for name in ("real_time_factor", "sync_mode", "publish_clock", "seed")},
             owns_time=True,
         ),
         NodeDescription(

@@ -34,11 +34,15 @@ def test_only_what_was_chosen_becomes_a_parameter():
     unchosen = by_name()
     assert unchosen["sim_bridge"].parameters == {"use_sim_time": False}  # it publishes /clock
     assert unchosen["mpc_controller"].parameters == {"use_sim_time": True}
-    chosen = by_name(real_time_factor=0.0, sync_mode=False, seed=3, planner="mppi", cockpit_port=8123, record="none")
+    chosen = by_name(
+        **{"real_time_factor": 0.0, "sync_mode": False, "publish_clock": False, "seed": 3},
+        **{"planner": "mppi", "cockpit_port": 8123, "record": "none"},
+    )
     assert chosen["sim_bridge"].parameters == {
         "use_sim_time": False,
         "real_time_factor": 0.0,
         "sync_mode": False,
+        "publish_clock": False,
         "seed": 3,
     }
     assert chosen["mpc_controller"].parameters["planner"] == "mppi"

@@ -85,6 +85,7 @@ def test_every_argument_is_declared(description):
         ("seed", "5", "mpc_controller", "seed: 5"),
         ("demo", "false", "waypoints", "demo: false"),
         ("sync_mode", "true", "sim_bridge", "sync_mode: true"),
+        ("publish_clock", "false", "sim_bridge", "publish_clock: false"),
         ("real_time_factor", "2", "sim_bridge", "real_time_factor: 2.0"),
         ("cockpit_port", "8123", "cockpit", "port: 8123"),
         ("record", "{tmp}/log", "dynamics_learner", "log_dir: {tmp}/log"),
