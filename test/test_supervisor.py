@@ -137,12 +137,20 @@ def test_a_program_that_does_not_exist_is_named():
     assert "cannot start /nowhere/program: No such file or directory" in out
 
 
-def test_who_ignores_signals_is_killed():
+def test_who_ignores_signals_is_killed(tmp_path):
+    deaf = tmp_path / "deaf"
+
+    class Out(io.StringIO):
+        def write(self, text: str) -> int:
+            if text == "up":  # the stubborn program's: from here on it ignores signals
+                deaf.touch()
+            return super().write(text)
+
+    leader = python("leader", f"import os\nwhile not os.path.exists({str(deaf)!r}): pass", leads=True)
+    out = Out()
     started = time.monotonic()
-    code, _ = supervise(
-        python("leader", "import time; time.sleep(1)", leads=True), python("stubborn", STUBBORN), grace_s=0.3
-    )
-    assert code == 0
+    assert Supervisor([leader, python("stubborn", STUBBORN)], out, grace_s=0.3).run() == 0
+    assert "stubborn does not stop: killing it" in out.getvalue()
     assert time.monotonic() - started < 10
 
 
