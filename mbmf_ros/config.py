@@ -17,6 +17,29 @@ from mbmf_ros.errors import MbmfError, unknown
 Config = TypeVar("Config")
 
 
+def ranged(default: Any, low: float = -math.inf, high: float = math.inf) -> Any:
+    """A dataclass field with a number between ``low`` and ``high``; see :class:`Ranged`."""
+    limits = {"low": low if math.isfinite(low) else None, "high": high if math.isfinite(high) else None}
+    return dataclasses.field(default=default, metadata=limits)
+
+
+class Ranged:
+    """Base of configuration dataclasses: refuses numbers outside their fields' ranges, whoever puts them in.
+
+    Raises:
+        MbmfError: a number out of range.
+    """
+
+    def __post_init__(self) -> None:
+        for entry in dataclasses.fields(self):  # type: ignore[arg-type]
+            value, meta = getattr(self, entry.name), entry.metadata
+            if isinstance(value, (int, float)):
+                low, high = meta.get("low"), meta.get("high")
+                low, high = (-math.inf if low is None else low), (math.inf if high is None else high)
+                if not low <= value <= high:
+                    raise MbmfError(f"{entry.name}: expected a number from {low:g} to {high:g}, got {value}")
+
+
 def override(config: Config, values: Mapping[str, Any], where: str = "configuration") -> Config:
     """A copy of the dataclass instance ``config`` with ``values`` put in; nested mappings override nested dataclasses.
 

@@ -6,18 +6,17 @@ how candidates are drawn and how the scores are used.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from mbmf_ros.config import override
+from mbmf_ros.config import Ranged, override, ranged
 from mbmf_ros.control.tasks import Task
 from mbmf_ros.dynamics.model import Dynamics
-from mbmf_ros.errors import MbmfError, unknown
+from mbmf_ros.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -41,23 +40,8 @@ class Plan:
     returns: Tensor = field(repr=False)
 
 
-_RANGES = {
-    "batch_size": (2, math.inf),
-    "time_steps": (1, math.inf),
-    "action_limit": (0.0, 1.0),
-    "iterations": (1, math.inf),
-    "noise": (0.0, math.inf),
-    "min_noise": (0.0, math.inf),
-    "hold": (1, math.inf),
-    "elite_share": (0.0, 1.0),
-    "kept_elites": (0, math.inf),
-    "momentum": (0.0, 1.0),
-    "temperature": (1e-6, math.inf),
-}
-
-
 @dataclass(frozen=True)
-class SamplingConfig:
+class SamplingConfig(Ranged):
     """What every sampling planner has.
 
     Attributes:
@@ -67,25 +51,19 @@ class SamplingConfig:
         iterations: rounds of sampling.
     """
 
-    batch_size: int = 128
-    time_steps: int = 16
-    action_limit: float = 0.45
-    iterations: int = 1
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            value, (low, high) = getattr(self, entry.name), _RANGES[entry.name]
-            if not low <= value <= high:
-                raise MbmfError(f"{entry.name}: expected a number from {low:g} to {high:g}, got {value}")
+    batch_size: int = ranged(128, 2)
+    time_steps: int = ranged(16, 1)
+    action_limit: float = ranged(0.45, 0.0, 1.0)
+    iterations: int = ranged(1, 1)
 
 
 @dataclass(frozen=True)
 class RandomShootingConfig(SamplingConfig):
     """The paper's planner, with the ant's H and K (appendix A)."""
 
-    batch_size: int = 7000
-    time_steps: int = 15
-    action_limit: float = 1.0
+    batch_size: int = ranged(7000, 2)
+    time_steps: int = ranged(15, 1)
+    action_limit: float = ranged(1.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -101,13 +79,13 @@ class IcemConfig(SamplingConfig):
         momentum: share of the old mean and deviation that stays after each round.
     """
 
-    iterations: int = 2
-    noise: float = 0.3
-    min_noise: float = 0.05
-    hold: int = 2
-    elite_share: float = 0.1
-    kept_elites: int = 4
-    momentum: float = 0.1
+    iterations: int = ranged(2, 1)
+    noise: float = ranged(0.3, 0.0)
+    min_noise: float = ranged(0.05, 0.0)
+    hold: int = ranged(2, 1)
+    elite_share: float = ranged(0.1, 0.0, 1.0)
+    kept_elites: int = ranged(4, 0)
+    momentum: float = ranged(0.1, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -120,10 +98,10 @@ class MppiConfig(SamplingConfig):
         temperature: of the weights, as a share of the standard deviation of the returns.
     """
 
-    iterations: int = 2
-    noise: float = 0.2
-    hold: int = 2
-    temperature: float = 0.3
+    iterations: int = ranged(2, 1)
+    noise: float = ranged(0.2, 0.0)
+    hold: int = ranged(2, 1)
+    temperature: float = ranged(0.3, 1e-6)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.control.path import Path
 from mbmf_ros.robots import StateProfile
 
@@ -23,7 +24,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class FollowPathConfig:
+class FollowPathConfig(Ranged):
     """Weights of path following: one set for every path.
 
     Attributes:
@@ -38,15 +39,15 @@ class FollowPathConfig:
         effort: cost per squared norm of the action.
     """
 
-    speed_cap_mps: float = 1.0
-    progress: float = 1.0
-    cross_track: float = 3.0
-    tilt: float = 20.0
-    min_up: float = 0.93
-    height: float = 10.0
-    max_height_m: float = 0.68
-    joint_speed: float = 0.01
-    effort: float = 0.02
+    speed_cap_mps: float = ranged(1.0, 0.0)
+    progress: float = ranged(1.0, 0.0)
+    cross_track: float = ranged(3.0, 0.0)
+    tilt: float = ranged(20.0, 0.0)
+    min_up: float = ranged(0.93, -1.0, 1.0)
+    height: float = ranged(10.0, 0.0)
+    max_height_m: float = ranged(0.68, 0.0)
+    joint_speed: float = ranged(0.01, 0.0)
+    effort: float = ranged(0.02, 0.0)
 
 
 class FollowPath:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.errors import unknown
 
 KINDS = ("uniform", "held", "coloured", "mixed")
 
 
 @dataclass(frozen=True)
-class ExplorationConfig:
+class ExplorationConfig(Ranged):
     """How random actions are drawn.
 
     Attributes:
@@ -25,10 +26,10 @@ class ExplorationConfig:
     """
 
     kind: str = "mixed"
-    min_amplitude: float = 0.15
-    max_amplitude: float = 0.9
-    max_hold: int = 6
-    beta: float = 1.0
+    min_amplitude: float = ranged(0.15, 0.0, 1.0)
+    max_amplitude: float = ranged(0.9, 0.0, 1.0)
+    max_hold: int = ranged(6, 1)
+    beta: float = ranged(1.0, 0.0)
 
 
 def coloured_noise(rng: np.random.Generator, steps: int, nu: int, beta: float) -> np.ndarray:

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mbmf_ros.errors import MbmfError, unknown
+from mbmf_ros.config import Ranged, ranged
+from mbmf_ros.errors import unknown
 from mbmf_ros.robots import RobotSpec, StateProfile, profile
 
 _ACTIVATIONS = {"silu": functional.silu, "relu": functional.relu, "tanh": torch.tanh}
 
 
 @dataclass(frozen=True)
-class DynamicsConfig:
+class DynamicsConfig(Ranged):
     """Architecture.
 
     Attributes:
@@ -29,8 +30,8 @@ class DynamicsConfig:
     """
 
     profile: str = "body"
-    members: int = 4
-    hidden: int = 256
+    members: int = ranged(4, 1, 64)
+    hidden: int = ranged(256, 1, 4096)
     activation: str = "silu"
     probabilistic: bool = False
 
@@ -61,10 +62,6 @@ class Dynamics(nn.Module):
         self.profile: StateProfile = profile(spec, self.config.profile)
         if self.config.activation not in _ACTIVATIONS:
             raise unknown("activation", self.config.activation, _ACTIVATIONS)
-        if self.config.members < 1:
-            raise MbmfError(f"an ensemble needs at least one member, got {self.config.members}")
-        if self.config.hidden < 1:
-            raise MbmfError(f"a hidden layer needs at least one unit, got {self.config.hidden}")
         self._activation = _ACTIVATIONS[self.config.activation]
         inputs, outputs = self.profile.n_inner + spec.nu, self.profile.n_outputs
         sizes = [inputs, self.config.hidden, self.config.hidden, outputs * (2 if self.config.probabilistic else 1)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.dynamics.dataset import Dataset
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.dynamics.validation import one_step_error
@@ -15,7 +16,7 @@ from mbmf_ros.errors import MbmfError
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Ranged):
     """How a model is fitted.
 
     Attributes:
@@ -30,15 +31,15 @@ class TrainConfig:
         holdout: share of the transitions, in whole episodes, that is kept for validation.
     """
 
-    epochs: int = 50
-    min_updates: int = 12000
-    batch_size: int = 256
-    learning_rate: float = 1e-3
+    epochs: int = ranged(50, 0)
+    min_updates: int = ranged(12000, 0)
+    batch_size: int = ranged(256, 1)
+    learning_rate: float = ranged(1e-3, 0.0, 1.0)
     cosine: bool = True
-    input_noise: float = 0.0
-    target_noise: float = 0.0
+    input_noise: float = ranged(0.0, 0.0)
+    target_noise: float = ranged(0.0, 0.0)
     symmetries: bool = True
-    holdout: float = 0.1
+    holdout: float = ranged(0.1, 0.0, 0.9)
 
 
 @dataclass(frozen=True)

@@ -155,8 +155,8 @@ def test_a_member_that_sees_nan_answers_nan_and_the_others_do_not():
     [
         ({"activation": "rellu"}, "unknown activation 'rellu' .*did you mean 'relu'"),
         ({"profile": "bodi"}, "unknown state profile"),
-        ({"members": 0}, "at least one member"),
-        ({"hidden": 0}, "at least one unit"),
+        ({"members": 0}, "members: expected a number from 1"),
+        ({"hidden": 0}, "hidden: expected a number from 1"),
     ],
 )
 def test_impossible_architectures_are_refused(wrong: dict, match: str):
