@@ -17,6 +17,7 @@ from typing import Any
 from mbmf_ros.arguments import SimArguments, Value
 from mbmf_ros.config import load_yaml
 from mbmf_ros.errors import MbmfError, unknown
+from mbmf_ros.nodes.run_folder import RUN_VARIABLE, new_run
 
 PACKAGE = "mbmf_ros"
 SOURCE = Path(__file__).resolve().parent.parent
@@ -154,7 +155,7 @@ def graph_names() -> tuple[str, ...]:
 
 def environment(base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What the nodes' environment has beyond ``base``; what the user has set stays."""
-    return {key: value for key, value in ENVIRONMENT.items() if key not in base}
+    return {key: value for key, value in {**ENVIRONMENT, RUN_VARIABLE: new_run()}.items() if key not in base}
 
 
 def programs(graph: Graph, arguments: SimArguments) -> list[Program]:

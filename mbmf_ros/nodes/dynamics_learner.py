@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from array import array
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +15,18 @@ from std_srvs.srv import SetBool, Trigger
 
 from mbmf_ros.data.recorder import Recorder
 from mbmf_ros.dynamics.io import ModelInfo, default_model_path, load_model, model_from_bytes
-from mbmf_ros.dynamics.model import DynamicsConfig
 from mbmf_ros.dynamics.retrain import Retraining, RetrainTask, moving
-from mbmf_ros.dynamics.training import TrainConfig
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import LearnerStatus, Model, RobotState
 from mbmf_ros.nodes import qos
+from mbmf_ros.nodes.learner_config import LearnerConfig
 from mbmf_ros.nodes.rejects import Rejects
-from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, option, run
+from mbmf_ros.nodes.run_folder import RUN_VARIABLE, KeptModel, home, new_run, write_whole
+from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, run
 from mbmf_ros.robots import robot
 
 _TICK_S = 0.25  # how often the log is flushed when due and the training is looked at
 _REPORT_S = 1.0  # how often the status is published when nothing happens
-
-
-@dataclass(frozen=True)
-class LearnerConfig:
-    """Parameters of the node."""
-
-    robot: str = option("ant", "name of the robot")
-    log_dir: str = option(
-        "default", "folder to log every state to (MCAP); default: ~/.ros/mbmf_ros/<robot>/<UTC time>; empty: none"
-    )
-    model_path: str = option("default", "model to begin with: a file; default: the shipped one; empty: none")
-    save_path: str = option("default", "file of ~/save and ~/load; default: ~/.ros/mbmf_ros/<robot>/model.safetensors")
-    base_data: str = option("", "file of transitions to train on together with the log; empty: none")
-    max_transitions: int = option(200_000, "the newest so many transitions of the log are trained on", low=1)
-    min_transitions: int = option(5_000, "transitions of the log and the base data needed for training", low=1)
-    seed: int = option(0, "seed of initial weights and batches", low=0)
-    dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
-    training: TrainConfig = field(default_factory=TrainConfig)
 
 
 class DynamicsLearner(Node):
@@ -67,14 +48,19 @@ class DynamicsLearner(Node):
         self._model: tuple[bytes, ModelInfo] | None = None  # in force
         self._training: Retraining | None = None
         self._training_error = ""
-        self._recorder = self._open_recorder()
+        run = os.environ.get(RUN_VARIABLE) or new_run()
+        self._home = home(self._spec.name, self.get_namespace())
+        self._recorder = self._open_recorder(run)
+        self._kept = KeptModel(self._recorder.folder, run)
         self._error_told = False
         self._message = ""
         self._reported_at = 0.0
         self._rejects = Rejects()
         self._model_publisher = self.create_publisher(Model, "model", qos.LATCHED)
         self._status_publisher = self.create_publisher(LearnerStatus, "~/status", qos.LATCHED)
-        if initial is None:
+        if self._adopt_kept():
+            pass
+        elif initial is None:
             self._tell("no model yet; call ~/train after some recording")
         else:
             self._adopt(*initial)
@@ -94,11 +80,11 @@ class DynamicsLearner(Node):
 
     # The record ----------------------------------------------------------------------------------
 
-    def _open_recorder(self) -> Recorder:
+    def _open_recorder(self, run: str) -> Recorder:
         """The record, with a log in ``log_dir`` unless that is empty."""
         folder = None
         if self._config.log_dir == "default":
-            folder = self._home() / time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
+            folder = self._home / run
         elif self._config.log_dir:
             folder = Path(self._config.log_dir).expanduser()
         recorder = Recorder(self._spec, folder, self.resolve_topic_name("state"), self._config.max_transitions)
@@ -145,7 +131,7 @@ class DynamicsLearner(Node):
         if self._training is not None and (verdict := self._training.poll()) is not None:
             self._training = None
             if verdict.accepted:
-                self._adopt(verdict.model, verdict.reason)
+                self._accept(verdict.model, verdict.reason)
             else:
                 self._training_error = verdict.reason
                 self._tell(verdict.reason)
@@ -175,11 +161,29 @@ class DynamicsLearner(Node):
         load_model(path, self._spec)
         return path.read_bytes(), f"model {path}"
 
-    def _adopt(self, data: bytes, reason: str) -> None:
+    def _adopt_kept(self) -> bool:
+        """Go on with the model of a learner of this run that crashed; whether there is one."""
+        try:
+            kept = self._kept.recall()
+            if kept is not None:
+                self._adopt(kept[0], "this run's model from before the restart", kept[1])
+        except (MbmfError, OSError) as error:
+            self.get_logger().error(f"cannot go on with this run's model: {error}")
+            return False
+        return kept is not None
+
+    def _accept(self, data: bytes, reason: str) -> None:
+        """Put a model in force, for the rest of this run."""
+        self._adopt(data, reason, self._version + 1)
+        try:
+            self._kept.keep(data, self._version)
+        except OSError as error:
+            self.get_logger().error(f"a restart will lose version {self._version}: {error}")
+
+    def _adopt(self, data: bytes, reason: str, version: int = 1) -> None:
         """Put a model in force and publish it."""
         _, info = model_from_bytes(data, self._spec)
-        self._model = (data, info)
-        self._version += 1
+        self._model, self._version = (data, info), version
         message = Model(
             version=self._version,
             robot=info.robot,
@@ -201,10 +205,7 @@ class DynamicsLearner(Node):
             response.message = "there is no model to save"
             return response
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(path.name + ".new")
-            draft.write_bytes(self._model[0])
-            draft.replace(path)
+            write_whole(path, self._model[0])
         except OSError as error:
             response.message = f"cannot write {path}: {error.strerror}"
             return response
@@ -214,7 +215,7 @@ class DynamicsLearner(Node):
 
     def _on_load(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
-            self._adopt(*self._read(self._save_path()))
+            self._accept(*self._read(self._save_path()))
         except MbmfError as error:
             response.message = str(error)
             return response
@@ -227,13 +228,9 @@ class DynamicsLearner(Node):
         self._tell(response.message)
         return response
 
-    def _home(self) -> Path:
-        home = os.environ.get("ROS_HOME")
-        return (Path(home) if home else Path.home() / ".ros") / "mbmf_ros" / self._spec.name
-
     def _save_path(self) -> Path:
         path = self._config.save_path
-        return self._home() / "model.safetensors" if path == "default" else Path(path).expanduser()
+        return self._home / "model.safetensors" if path == "default" else Path(path).expanduser()
 
     # What others see -----------------------------------------------------------------------------
 

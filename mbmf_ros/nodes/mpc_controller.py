@@ -2,12 +2,13 @@
 
 It plans in the callback of the state message: no timer, no stored latest state, no lock. Only the newest state is
 delivered; one that comes again (same episode and tick) gets the same answer again. A model that arrives on `model` is
-tried out first and then used from the next control step on.
+tried out first and then used from the next control step on; an earlier version than the one in force is refused.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import sys
 import time
 from collections import deque
@@ -87,6 +88,10 @@ def make_controller(spec: RobotSpec, config: MpcControllerConfig) -> MpcControll
     return MpcController(spec, planner, mpc, config.seed)
 
 
+def _hash(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
 def _answers(answer: RobotAction, state: RobotState) -> bool:
     """Whether ``answer`` was given to this very state."""
     given_to = (answer.episode, answer.tick, answer.state_stamp)
@@ -104,6 +109,7 @@ class MpcControllerNode(Node):
         self.spec = robot(config.robot)
         self.mpc = make_controller(self.spec, config)
         self.rejects = Rejects()
+        self._weights = b""  # of the model in force, as a hash of its file
         self.steps, self.planning_errors = 0, 0
         self._answer: RobotAction | None = None
         self._episode, self._stamp_s, self._path_stamp_s = -1, float("-inf"), float("-inf")
@@ -136,11 +142,20 @@ class MpcControllerNode(Node):
         model, info = load_model(path, self.spec)
         try_out(self.spec, model, self.config)
         self.mpc.swap(model, 1)
+        self._weights = _hash(path.read_bytes())
         self.get_logger().info(f"model {path.name}: profile {info.profile}, {info.transitions} transitions")
 
     def _on_model(self, message: Model) -> None:
+        weights = bytes(message.weights)
+        if self.mpc.model is not None and _hash(weights) == self._weights and message.version >= self.mpc.version:
+            self.mpc.swap(self.mpc.model, message.version)
+            return
         try:
-            model, info = model_from_bytes(bytes(message.weights), self.spec)
+            if message.version < self.mpc.version:
+                raise MbmfError(
+                    f"version {self.mpc.version} is later; where the learner began anew, restart mpc_controller as well"
+                )
+            model, info = model_from_bytes(weights, self.spec)
             for name in ("robot", "profile", "layout_hash"):
                 said, is_ = getattr(message, name), getattr(info, name)
                 if said != is_:
@@ -151,6 +166,7 @@ class MpcControllerNode(Node):
             self.get_logger().warning(f"refused model version {message.version}, keeping the old one: {error}")
             return
         self.mpc.swap(model, message.version)
+        self._weights = _hash(weights)
         self.get_logger().info(f"model version {message.version}: {info.transitions} transitions")
 
     def _on_path(self, message: PathMessage) -> None:

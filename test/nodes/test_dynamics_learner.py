@@ -37,6 +37,7 @@ from mbmf_ros.msg import LearnerStatus, Model, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import doubles, fill_state
 from mbmf_ros.nodes.dynamics_learner import DynamicsLearner
+from mbmf_ros.nodes.run_folder import RUN_VARIABLE
 from mbmf_ros.nodes.runtime import ERROR, WARN
 from mbmf_ros.robots import robot
 
@@ -257,6 +258,41 @@ def test_save_load_and_pause(
     count = bridge.publish(store.head(30), first_episode=500)
     bridge.until(lambda: bridge.status.logged >= count)
     assert bridge.status.logged == count
+
+
+def test_a_learner_that_is_started_again_goes_on_with_its_runs_model_and_a_new_run_begins_anew(
+    bridge: Bridge, learner: Callable, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(RUN_VARIABLE, "monday")
+    crashed = learner(model_path=str(model_file))
+    bridge.connect()
+    better = Dynamics(SPEC, DynamicsConfig(members=1, hidden=8), seed=1)
+    save_model(tmp_path / "saved.safetensors", better, ModelInfo("ant", "body", layout_hash(better), 9, 1.0, 1.0, 10))
+    assert bridge.call(Trigger, "load").success
+    assert bridge.call(Trigger, "load").success
+    bridge.until(lambda: [model.version for model in bridge.models][-1:] == [3])
+    crashed.destroy_node()
+    assert [file.name for file in (tmp_path / "log").glob("*.safetensors")] == ["model_monday_v3.safetensors"]
+    again = learner(model_path=str(model_file))
+    bridge.until(lambda: len(bridge.models) == 4)
+    assert (bridge.models[3].version, bridge.models[3].transitions) == (3, 9)
+    again.destroy_node()
+    monkeypatch.setenv(RUN_VARIABLE, "tuesday")
+    learner(model_path=str(model_file))
+    bridge.until(lambda: len(bridge.models) == 5)
+    assert (bridge.models[4].version, bridge.models[4].transitions) == (1, 7)
+
+
+def test_robots_in_two_namespaces_keep_their_things_apart(
+    context: rclpy.Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ROS_HOME", str(tmp_path))
+    monkeypatch.setenv(RUN_VARIABLE, "monday")
+    for namespace in ("", "left", "right"):
+        overrides = [Parameter("model_path", value="")]
+        DynamicsLearner(context=context, namespace=namespace, parameter_overrides=overrides).destroy_node()
+    logs = {str(log.parent.relative_to(tmp_path / "mbmf_ros")) for log in tmp_path.rglob("*.mcap")}
+    assert logs == {"ant/monday", "left/ant/monday", "right/ant/monday"}
 
 
 def test_without_a_usable_disk_it_says_so_once_and_learns_all_the_same(

@@ -1,0 +1,30 @@
+"""Parameters of the dynamics learner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mbmf_ros.dynamics.model import DynamicsConfig
+from mbmf_ros.dynamics.training import TrainConfig
+from mbmf_ros.nodes.runtime import option
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """Parameters of the node."""
+
+    robot: str = option("ant", "name of the robot")
+    log_dir: str = option(
+        "default",
+        "folder to log every state to (MCAP); default: ~/.ros/mbmf_ros/<namespace>/<robot>/<run>; empty: none",
+    )
+    model_path: str = option("default", "model to begin with: a file; default: the shipped one; empty: none")
+    save_path: str = option(
+        "default", "file of ~/save and ~/load; default: ~/.ros/mbmf_ros/<namespace>/<robot>/model.safetensors"
+    )
+    base_data: str = option("", "file of transitions to train on together with the log; empty: none")
+    max_transitions: int = option(200_000, "the newest so many transitions of the log are trained on", low=1)
+    min_transitions: int = option(5_000, "transitions of the log and the base data needed for training", low=1)
+    seed: int = option(0, "seed of initial weights and batches", low=0)
+    dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
+    training: TrainConfig = field(default_factory=TrainConfig)
