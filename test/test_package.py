@@ -112,6 +112,18 @@ def test_messages_import_without_any_environment_variable():
     subprocess.run([sys.executable, "-c", code], env={}, cwd="/", check=True, timeout=60)
 
 
+@pytest.mark.parametrize(("ci", "code", "stream"), [("true", 1, "stderr"), ("", 0, "stdout")])
+def test_a_missing_browser_is_an_error_in_ci_and_a_remark_elsewhere(tmp_path, ci, code, stream):
+    bash = shutil.which("bash")
+    assert bash
+    environment = {"PATH": str(tmp_path), "CI": ci}  # neither Chromium nor apt-get is there
+    done = subprocess.run(
+        [bash, ROOT / "tools/browser.sh"], env=environment, capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == code
+    assert "apt-get install chromium" in getattr(done, stream)
+
+
 def test_core_imports_without_ros():
     code = """
 import importlib, pkgutil, sys
