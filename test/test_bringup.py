@@ -13,6 +13,7 @@ from mbmf_ros.arguments import SimArguments, argument_texts, parse_arguments
 from mbmf_ros.bringup import ANT_SIM, check_params_file, environment, graph, programs, rviz_problem
 from mbmf_ros.control import planners
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.nodes.run_folder import RUN_VARIABLE
 
 NODES = ["sim_bridge", "mpc_controller", "dynamics_learner", "waypoints", "display", "cockpit"]
 
@@ -97,6 +98,8 @@ def test_why_rviz_cannot_be_shown(tmp_path, environ, cause):
 def test_what_the_user_set_stays():
     assert environment({})["OMP_NUM_THREADS"] == "1"
     assert "OMP_NUM_THREADS" not in environment({"OMP_NUM_THREADS": "4"})
+    assert environment({})[RUN_VARIABLE]
+    assert RUN_VARIABLE not in environment({RUN_VARIABLE: "monday"})
 
 
 # Arguments ------------------------------------------------------------------------------------------------------------
@@ -207,11 +210,9 @@ def test_the_nodes_have_the_parameters_that_the_graph_sets():
     for node in ANT_SIM.nodes:
         module = importlib.import_module(f"mbmf_ros.nodes.{node.name}")
         assert callable(module.main)
-        configs = [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type) and value.__module__ == module.__name__ and value.__name__.endswith("Config")
-        ]
+        classes = [value for value in vars(module).values() if isinstance(value, type)]
+        ours = [value for value in classes if value.__module__.startswith("mbmf_ros.nodes.")]
+        configs = [value for value in ours if value.__name__.endswith("Config")]
         names = {field.name for config in configs for field in dataclasses.fields(config)}
         assert set(node.takes.values()) <= names, node.name
         assert "robot" in names, node.name  # config/ant.yaml gives it to all

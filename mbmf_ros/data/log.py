@@ -46,6 +46,7 @@ class StateLog:
             raise MbmfError(f"{folder} holds other files: expected a log or an empty folder; choose another log_dir")
         self.mended_bytes = sum(mend(file) for file in bag_files(folder) if not is_whole(file))
         self._before = [_summary(file) for file in bag_files(folder)]
+        self._size_before = sum(file.stat().st_size for file in folder.glob("*.mcap"))
         types = state_types()
         definition, _ = types.generate_msgdef(STATE_TYPE, ros_version=2)
         self._hash = types.hash_rihs01(STATE_TYPE)
@@ -59,6 +60,11 @@ class StateLog:
     def messages(self) -> int:
         """Messages logged since this program started."""
         return self._writer.messages
+
+    @property
+    def size(self) -> int:
+        """Bytes in the folder, pending ones included."""
+        return self._size_before + self._writer.size
 
     @property
     def pending(self) -> int:

@@ -19,17 +19,20 @@ class Recorder:
         folder: of the log; what it holds already is taken over. None: no log.
         topic: name under which states are logged.
         max_transitions: kept in memory, the newest.
+        max_bytes: a log that would grow beyond that is closed; 0: no limit.
 
     Raises:
         MbmfError: the folder holds something else than a log.
     """
 
-    def __init__(self, spec: RobotSpec, folder: Path | None, topic: str, max_transitions: int):
+    def __init__(self, spec: RobotSpec, folder: Path | None, topic: str, max_transitions: int, max_bytes: int = 0):
         self.folder = folder
         self.ticks = EpisodeBuilder(spec, max_transitions)
         self.notes: list[str] = []  # what happened when the log was opened, for people
-        self.error = ""  # why logging has ended
+        self.error = ""  # why logging has failed
+        self.full = ""  # that logging has ended at ``max_bytes``
         self.logged = 0  # messages
+        self._max_bytes = max_bytes
         self._log: StateLog | None = None
         if folder is None:
             return
@@ -46,6 +49,9 @@ class Recorder:
 
     def take(self, data: bytes, state: Any) -> bool:
         """The next state of the stream: as it was serialised (CDR), and decoded; whether it was usable."""
+        if self._log is not None and 0 < self._max_bytes < self._log.size + len(data):
+            self.full = f"not logging any more: {self.folder} has its {self._max_bytes / 1e6:.0f} MB"
+            self.close()
         if self._log is not None:
             try:
                 self.logged += 1

@@ -52,7 +52,7 @@ class DynamicsLearner(Node):
         self._home = home(self._spec.name, self.get_namespace())
         self._recorder = self._open_recorder(run)
         self._kept = KeptModel(self._recorder.folder, run)
-        self._error_told = False
+        self._error_told = self._full_told = False
         self._message = ""
         self._reported_at = 0.0
         self._rejects = Rejects()
@@ -87,7 +87,8 @@ class DynamicsLearner(Node):
             folder = self._home / run
         elif self._config.log_dir:
             folder = Path(self._config.log_dir).expanduser()
-        recorder = Recorder(self._spec, folder, self.resolve_topic_name("state"), self._config.max_transitions)
+        c, topic = self._config, self.resolve_topic_name("state")
+        recorder = Recorder(self._spec, folder, topic, c.max_transitions, 1_000_000 * c.max_log_mb)
         for note in recorder.notes:
             self.get_logger().info(note)
         return recorder
@@ -128,6 +129,9 @@ class DynamicsLearner(Node):
         if self._recorder.error and not self._error_told:
             self._error_told = True
             self.get_logger().error(self._recorder.error)
+        if self._recorder.full and not self._full_told:
+            self._full_told = True
+            self.get_logger().warning(f"{self._recorder.full} (max_log_mb); learning goes on")
         if self._training is not None and (verdict := self._training.poll()) is not None:
             self._training = None
             if verdict.accepted:
@@ -262,12 +266,14 @@ class DynamicsLearner(Node):
             "transitions": self._recorder.ticks.transitions,
             "states logged": self._recorder.logged,
             "states while paused": self._passed,
-            "log": self._recorder.error or self._recorder.folder or "off",
+            "log": self._recorder.error or self._recorder.full or self._recorder.folder or "off",
             "model version": self._version,
             "training": f"{self._training.progress:.0%}" if self._training else self._training_error or "idle",
         }
         if self._recorder.error:
             return ERROR, self._recorder.error, values
+        if self._recorder.full:
+            return WARN, self._recorder.full, values
         if self._training_error:
             return WARN, self._training_error, values
         return OK, self._message, values

@@ -405,6 +405,20 @@ def test_a_full_disk_ends_the_log_but_not_the_recording(tmp_path: Path, monkeypa
     assert mcap.is_whole(tmp_path / "log" / "log_0.mcap")
 
 
+def test_a_log_grows_to_its_limit_over_all_runs_and_the_recording_goes_on(tmp_path: Path):
+    folder, limit = tmp_path / "log", 100_000
+    for run in range(2):
+        recorder = Recorder(SPEC, folder, "/state", 1000, max_bytes=limit)
+        for tick in range(400):
+            assert recorder.take(serialised(state(run, tick)), state(run, tick))
+        assert (recorder.error, "not logging any more" in recorder.full) == ("", True)
+        recorder.close()
+        assert recorder.ticks.transitions == 399
+        size = sum(file.stat().st_size for file in folder.glob("*.mcap"))
+        assert 0.9 * limit < size < 1.1 * limit
+    assert 100 < read_log(folder, SPEC).messages < 400
+
+
 def test_an_unusable_folder_is_an_error_but_no_end(tmp_path: Path):
     (tmp_path / "file").write_text("not a folder")
     recorder = Recorder(SPEC, tmp_path / "file" / "log", "/state", 1000)

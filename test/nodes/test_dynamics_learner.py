@@ -307,6 +307,12 @@ def test_without_a_usable_disk_it_says_so_once_and_learns_all_the_same(
     assert bridge.status.state == LearnerStatus.STATE_ERROR
 
 
+def test_a_full_log_is_told_as_a_warning(bridge: Bridge, learner: Callable, monkeypatch: pytest.MonkeyPatch):
+    node = learner(max_log_mb=1)
+    monkeypatch.setattr(node._recorder, "full", "not logging any more: the folder has its 1 MB")
+    bridge.until(lambda: any(found.level == WARN and "1 MB" in found.message for found in bridge.diagnoses))
+
+
 def test_stopping_ends_the_worker(bridge: Bridge, learner: Callable, store: TransitionStore):
     node = learner(**{"training.min_updates": 10_000_000})
     bridge.connect()
