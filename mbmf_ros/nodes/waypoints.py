@@ -36,6 +36,7 @@ from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, optio
 from mbmf_ros.robots import robot
 
 WATCH_PERIOD_S = 0.1
+DEMO_START_S = 30.0  # into an episode; where the robot is first seen later than that, this node was restarted
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class WaypointsConfig:
     min_speed: float = option(0.1, "action goals driven slower than this time out [m/s]; 0: never", 0.0)
     waypoints_file: str = option("waypoints.yaml", "where ~/save and ~/load keep the waypoints")
     loop: bool = option(False, "loaded waypoints are repeated for ever")
-    demo: bool = option(False, "walk the demonstration path, for ever, from the start and after each fall")
+    demo: bool = option(False, "walk the demonstration path, for ever; not where the robot is under way already")
 
 
 class NoStateError(MbmfError):
@@ -116,9 +117,11 @@ class Waypoints(Node):
         last, stamp_s = self.seen, time_seconds(message.header.stamp)
         self.seen = seen = Seen(message.episode, message.tick, stamp_s, planar_pose(m))
         if last is None:
+            self._demonstrating &= seen.tick * self.spec.dt_s <= DEMO_START_S
             self._publish()
         elif seen.episode != last.episode or stamp_s < last.stamp_s:
-            self._begin_episode()
+            self._stop(Result.FALLEN, "the robot was reset; the path is cleared")
+            self.route.clear()
         elif seen.tick == last.tick:
             return  # told again
         if message.status == RobotState.STATUS_FALLEN:
@@ -130,10 +133,6 @@ class Waypoints(Node):
         if self.route.update(seen.xy):
             self._publish()
         self._report()
-
-    def _begin_episode(self) -> None:
-        self._stop(Result.FALLEN, "the robot was reset; the path is cleared")
-        self.route.clear()
 
     def _report(self) -> None:
         """Tell the active goal how far it is, or end it."""

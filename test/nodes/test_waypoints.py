@@ -22,7 +22,7 @@ from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import fill_state, path_message, points_from, pose_message, time_message
 from mbmf_ros.nodes.route import DEMONSTRATION
 from mbmf_ros.nodes.runtime import OK, WARN
-from mbmf_ros.nodes.waypoints import Waypoints
+from mbmf_ros.nodes.waypoints import DEMO_START_S, Waypoints
 from mbmf_ros.robots import robot
 from mbmf_ros.robots.sim import start_measurement
 
@@ -227,6 +227,16 @@ def test_the_demonstration_starts_in_the_robots_frame_and_again_after_a_fall_unt
     ant.episode, ant.tick = 3, -1
     ant.at(node, 0.0, 0.0)
     rig.until(lambda: len(ant.path) == 0, "no demonstration")
+
+
+def test_a_node_that_is_restarted_while_the_robot_is_under_way_lets_it_stand(rig):
+    node = rig.add(Waypoints, demo=True)
+    ant = Robot(rig)
+    ant.tick = round(DEMO_START_S / SPEC.dt_s)
+    ant.at(node, 1.0, 1.0)
+    ant.at(node, 1.0, 1.0)
+    rig.until(lambda: ant.paths, "the path")
+    assert (len(ant.path), node.route.tracker) == (0, None)
 
 
 # Action ---------------------------------------------------------------------------------------------------------------
