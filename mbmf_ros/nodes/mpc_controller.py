@@ -47,7 +47,6 @@ class MpcControllerConfig:
     robot: str = option("ant", "name of the robot")
     planner: str = option("icem", "random_shooting, icem or mppi")
     model_path: str = option("default", "model file; default: the shipped one; empty: wait for the topic model")
-    device: str = option("cpu", "planning runs on the CPU; any other device is told so and passed over")
     seed: int = option(0, "seed of the planner's noise", 0)
     threads: int = option(1, "PyTorch threads", 1, 64)
     odom_frame: str = option("odom", "odometry frame; paths must be in it")
@@ -116,8 +115,6 @@ class MpcControllerNode(Node):
         self._last_error = ""
         self._received_s, self._answered_s, self._shown_s = float("-inf"), float("nan"), float("-inf")
         self._plan_times: deque[float] = deque(maxlen=200)
-        if config.device != "cpu":
-            self.get_logger().warning(f"device {config.device!r} is not used: planning runs on the CPU")
         self._load_model()
 
         self._action = self.create_publisher(RobotAction, "action", qos.ACTION)
