@@ -10,8 +10,7 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
 from nav_msgs.msg import Path as PathMessage
 
-from mbmf_ros.data.episodes import applied_action_from as applied_action_from  # they serve logs without ROS as well
-from mbmf_ros.data.episodes import measurement_from as measurement_from
+from mbmf_ros.data.episodes import measurement_from as measurement_from  # it serves logs without ROS as well
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.robots import RobotSpec
@@ -80,7 +79,7 @@ def yaw_from(orientation: Quaternion) -> float:
     return float(yaw_of(np.array([orientation.w, orientation.x, orientation.y, orientation.z])))
 
 
-def planar_pose(pose: Pose) -> tuple[float, float, float]:
+def planar_pose_of(pose: Pose) -> tuple[float, float, float]:
     """(x [m], y [m], yaw [rad]) of a pose."""
     return pose.position.x, pose.position.y, yaw_from(pose.orientation)
 

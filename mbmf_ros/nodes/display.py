@@ -160,7 +160,7 @@ class Display(Node):
         self._path = self.create_publisher(MarkerArray, "display/path", qos.LATCHED)
         self.create_subscription(RobotState, "state", self._on_state, qos.STATE_LATEST)
         self.create_subscription(PathMessage, "path", self._on_path, qos.LATCHED)
-        # RViz subscribes without asking for latched messages: it sees the path at the next repetition.
+        # Whoever does not ask for latched messages (RViz, unless told as in config/ant_sim.rviz) sees a repetition.
         self.create_timer(1.0, self._draw_path, clock=STEADY)
         self._diagnostics = Diagnostics(self, self._spec.name, self._condition, self.rejects)
 

@@ -24,7 +24,7 @@ STATE_LATEST = _profile(1, reliable=False)
 # An answer must arrive, but only the newest one matters.
 ACTION = _profile(1)
 
-# The current value for whoever joins late: `path`, `model`, `robot_description`, a learner's status.
+# The current value for whoever joins late: `path`, `model`, the display's path, a learner's status.
 LATCHED = _profile(1, latched=True)
 
 # What people click (RViz, cockpit): rare, and each click counts.
@@ -32,9 +32,6 @@ CLICK = _profile(5)
 
 # Standard sensor topics, as published: reliable subscribers (RViz's default) and best-effort ones both match.
 SENSOR_PUB = _profile(1)
-
-# Standard sensor topics, as subscribed to: matches every publisher.
-SENSOR_SUB = _profile(1, reliable=False)
 
 # Drawings (optimal path, candidates, markers): a lost frame is replaced by the next one.
 DRAWING = _profile(1)

@@ -25,7 +25,7 @@ from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.action_slot import ActionSlot, Answer
-from mbmf_ros.nodes.conversions import action_from, doubles, fill_state, planar_pose, time_message
+from mbmf_ros.nodes.conversions import action_from, doubles, fill_state, planar_pose_of, time_message
 from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, option, run
 from mbmf_ros.nodes.sensors import SimulatedSensors
@@ -228,7 +228,7 @@ class SimBridge(Node):
 
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
         frame = message.header.frame_id.lstrip("/")
-        pose = planar_pose(message.pose.pose)
+        pose = planar_pose_of(message.pose.pose)
         problem = "" if np.isfinite(pose).all() else "its numbers are not all finite"
         if frame not in ("", self.config.odom_frame):
             problem = f"expected it in frame {self.config.odom_frame!r}, got {frame!r}"

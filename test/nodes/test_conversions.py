@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from mbmf_ros.data.episodes import applied_action_from
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.nodes.conversions import (
     action_from,
-    applied_action_from,
     doubles,
     fill_state,
     measurement_from,
     path_message,
-    planar_pose,
+    planar_pose_of,
     points_from,
     pose_message,
     time_message,
@@ -41,7 +41,7 @@ def test_a_measurement_survives_a_message(m, yaw):
     message = fill_state(RobotState(), m, SPEC)
     np.testing.assert_array_equal(measurement_from(message, SPEC), m)
     assert message.pose.orientation.z == m[6]  # ours is w first, ROS's w last
-    x, y, turned = planar_pose(message.pose)
+    x, y, turned = planar_pose_of(message.pose)
     assert (x, y) == (m[0], m[1])
     assert turned == pytest.approx(yaw)
 
@@ -106,6 +106,6 @@ def test_paths_and_poses():
     np.testing.assert_array_equal(points_from(message), points)
     assert {pose.header.frame_id for pose in message.poses} == {"odom"}
     assert time_seconds(message.header.stamp) == 1.5
-    assert planar_pose(list(message.poses)[1].pose)[2] == pytest.approx(np.pi / 2)
+    assert planar_pose_of(list(message.poses)[1].pose)[2] == pytest.approx(np.pi / 2)
     assert points_from(path_message(points[:0], "odom")).shape == (0, 2)
-    assert planar_pose(pose_message(1, 2, -0.5)) == pytest.approx((1, 2, -0.5))
+    assert planar_pose_of(pose_message(1, 2, -0.5)) == pytest.approx((1, 2, -0.5))

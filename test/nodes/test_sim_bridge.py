@@ -20,7 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.nodes import qos
-from mbmf_ros.nodes.conversions import doubles, measurement_from, planar_pose, pose_message, time_seconds
+from mbmf_ros.nodes.conversions import doubles, measurement_from, planar_pose_of, pose_message, time_seconds
 from mbmf_ros.nodes.sim_bridge import SimBridge
 from mbmf_ros.robots import robot
 from mbmf_ros.robots.sim import Simulation
@@ -174,7 +174,7 @@ def test_initialpose_places_the_robot(rig):
     rig.until(lambda: controller.last.episode > 1, "the new episode")
     assert controller.last.episode == 2
     assert bridge.rejects["initialpose"] == 2
-    assert planar_pose(controller.last.pose) == pytest.approx((2.0, -1.0, 0.7))
+    assert planar_pose_of(controller.last.pose) == pytest.approx((2.0, -1.0, 0.7))
 
 
 def test_emergency_stop_latches_and_survives_a_reset(rig):
@@ -240,8 +240,8 @@ def test_after_a_fall_a_new_episode_begins(rig):
 
 def test_standard_topics_and_the_clock_tell_the_same(rig):
     rig.add(SimBridge, base_frame="torso", odom_frame="world", **LOCK_STEP)
-    joints, imu = rig.hear(JointState, "joint_states", qos.SENSOR_SUB), rig.hear(Imu, "imu/data", qos.SENSOR_SUB)
-    odom, clock = rig.hear(Odometry, "odom", qos.SENSOR_SUB), rig.hear(Clock, "/clock", qos.CLOCK)
+    joints, imu = rig.hear(JointState, "joint_states", qos.SENSOR_PUB), rig.hear(Imu, "imu/data", qos.SENSOR_PUB)
+    odom, clock = rig.hear(Odometry, "odom", qos.SENSOR_PUB), rig.hear(Clock, "/clock", qos.CLOCK)
     controller = Controller(rig)
     rig.until(lambda: joints and imu and odom and clock and clock[-1].clock.sec >= 2, "sensors and a second of time")
     assert tuple(joints[-1].name) == SPEC.joints
