@@ -12,12 +12,13 @@ from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
-from launch.events.process import ProcessExited
+from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, Shutdown
+from launch.events import matches_action
+from launch.events.process import ProcessExited, ShutdownProcess
 from launch_ros.actions import Node
 
 from mbmf_ros.arguments import argument_texts, parse_arguments
-from mbmf_ros.bringup import ANT_SIM, BACK_OFF_S, Program, environment, programs, rviz_problem
+from mbmf_ros.bringup import ANT_SIM, BACK_OFF_S, BAD_INPUT_EXIT, Program, environment, programs, rviz_problem
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -48,10 +49,14 @@ def _node(program: Program, namespace: str, log_level: str) -> Node:
     def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
         nonlocal deaths
         deaths += 1
-        if context.is_shutdown or not program.role.required or deaths <= program.role.restarts:
+        given_up = deaths > program.role.restarts or event.returncode == BAD_INPUT_EXIT
+        if context.is_shutdown or not given_up:
             return []
-        reason = f"nothing works without {program.name}, which ended with exit code {event.returncode}"
-        return [LogInfo(msg=f"{reason}: stopping everything"), Shutdown(reason=reason)]
+        if program.role.required:
+            reason = f"nothing works without {program.name}, which ended with exit code {event.returncode}"
+            return [LogInfo(msg=f"{reason}: stopping everything"), Shutdown(reason=reason)]
+        no_more = EmitEvent(event=ShutdownProcess(process_matcher=matches_action(event.action)))  # not respawned
+        return [LogInfo(msg=f"{program.name} ended with exit code {event.returncode}; going on without it"), no_more]
 
     return Node(
         package=program.package,

@@ -23,6 +23,27 @@ FILE = Path(__file__).resolve().parent.parent / "launch" / "ant_sim.launch.py"
 NODES = ["sim_bridge", "mpc_controller", "dynamics_learner", "waypoints", "display", "cockpit"]
 
 
+@pytest.fixture(autouse=True)
+def packages(tmp_path_factory, monkeypatch):
+    """A prefix with what the launch file runs: this package's nodes, unless they are installed, and an RViz."""
+    root = tmp_path_factory.mktemp("prefix")
+    before = os.environ.get("AMENT_PREFIX_PATH", "")
+    programs = {"rviz2": {"rviz2": "signal.pause()"}}
+    if not any((Path(prefix) / "lib/mbmf_ros/sim_bridge").exists() for prefix in before.split(os.pathsep)):
+        programs["mbmf_ros"] = {n: f"from mbmf_ros.nodes.{n} import main; sys.exit(main())" for n in NODES}
+    for package, codes in programs.items():
+        for folder in ("share/ament_index/resource_index/packages", f"lib/{package}", "bin"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / "share/ament_index/resource_index/packages" / package).touch()
+        for name, code in codes.items():
+            program = root / "lib" / package / name
+            program.write_text(f"#!{sys.executable}\nimport signal, sys\n{code}\n")
+            program.chmod(0o755)
+    (root / "bin/rviz2").symlink_to(root / "lib/rviz2/rviz2")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join([str(root), *filter(None, [before])]))
+    monkeypatch.setenv("PATH", os.pathsep.join([str(root / "bin"), os.environ["PATH"]]))
+
+
 @pytest.fixture
 def description():
     loaded = importlib.util.spec_from_file_location("ant_sim_launch", FILE)
@@ -114,6 +135,21 @@ def test_without_a_display_one_message_and_everything_else(description, monkeypa
     assert len(started.logs) == 1
 
 
+def test_rviz_takes_the_file_that_was_chosen(description, monkeypatch, tmp_path):
+    monkeypatch.setenv("DISPLAY", ":0")
+    mine = tmp_path / "mine.rviz"
+    mine.touch()
+    started = Started(description, monkeypatch, rviz="true", rviz_config=str(mine), namespace="robot1")
+    assert list(started.commands) == [*NODES, "rviz2"]
+    assert f"-d {mine}" in started.commands["rviz2"]
+    assert "__ns:=/robot1" in started.commands["rviz2"]
+
+
+def test_rviz_takes_our_file_by_default(description, monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert "config/ant_sim.rviz" in Started(description, monkeypatch, rviz="true").commands["rviz2"]
+
+
 # Under `ros2 launch` --------------------------------------------------------------------------------------------------
 
 
@@ -121,8 +157,7 @@ def test_without_a_display_one_message_and_everything_else(description, monkeypa
 def ros2(tmp_path):
     """Starts `ros2 launch` on the file; all of it is stopped at the end."""
     program = shutil.which("ros2")
-    if program is None:
-        pytest.skip("launch_ros is there, the command ros2 is not")
+    assert program, "launch_ros is there, the command ros2 is not: install ros2launch (ros-<distro>-ros2launch)"
     made: list[subprocess.Popen[str]] = []
 
     def start(*words: str) -> subprocess.Popen[str]:
@@ -167,11 +202,6 @@ def test_bad_input_is_one_message(ros2, word, cause):
     assert "Traceback" not in out
 
 
-def installed() -> bool:
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    return any((Path(prefix) / "lib" / "mbmf_ros" / "sim_bridge").exists() for prefix in prefixes)
-
-
 def read_until(process: subprocess.Popen[str], *texts: str) -> str:
     """The output up to where each of the texts has been seen."""
     assert process.stdout
@@ -184,7 +214,6 @@ def read_until(process: subprocess.Popen[str], *texts: str) -> str:
 
 
 @pytest.mark.ros
-@pytest.mark.skipif(not installed(), reason="the nodes are not installed: colcon build, and source the workspace")
 def test_the_graph_comes_up_and_an_interrupt_ends_it(ros2):
     process = ros2("headless:=true", "namespace:=robot1", "record:=none", "demo:=false")
     # The nodes that say that they are up; another one may still be importing, and Python ends that with a traceback.
@@ -202,7 +231,6 @@ def test_the_graph_comes_up_and_an_interrupt_ends_it(ros2):
 
 
 @pytest.mark.ros
-@pytest.mark.skipif(not installed(), reason="the nodes are not installed: colcon build, and source the workspace")
 def test_the_death_of_the_bridge_brings_the_rest_down(ros2):
     process = ros2("headless:=true", "record:=none", "demo:=false")
     seen = read_until(process, "simulating 'ant'")
@@ -211,3 +239,30 @@ def test_the_death_of_the_bridge_brings_the_rest_down(ros2):
     os.kill(int(pid[1]), signal.SIGKILL)
     out, _ = process.communicate(timeout=60)
     assert "nothing works without sim_bridge" in out
+
+
+@pytest.mark.ros
+def test_bad_input_of_a_node_is_not_tried_again(ros2, tmp_path):
+    params = tmp_path / "params.yaml"
+    params.write_text("/**/waypoints:\n  ros__parameters:\n    demmo: true\n")
+    process = ros2("headless:=true", "record:=none", f"params_file:={params}")
+    out, _ = process.communicate(timeout=120)
+    assert "did you mean 'demo'" in out
+    assert "nothing works without waypoints, which ended with exit code 2: stopping everything" in out
+    assert out.count("[waypoints-4]: process started") == 1
+
+
+@pytest.mark.ros
+def test_the_rest_goes_on_without_a_node_that_is_not_required(ros2, tmp_path):
+    params = tmp_path / "params.yaml"
+    params.write_text("/**/display:\n  ros__parameters:\n    robott: ant\n")
+    process = ros2("headless:=true", "record:=none", "demo:=false", f"params_file:={params}")
+    seen = read_until(
+        process,
+        "display ended with exit code 2; going on without it",
+        "[mpc_controller]: model ant.safetensors",  # imports PyTorch: seconds after a second try of the display
+        "[dynamics_learner]: version 1",
+    )
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert (seen + out).count("[display-5]: process started") == 1
