@@ -21,7 +21,7 @@ PANELS = (
 )
 
 
-def main(folder: Path) -> None:
+def main(folder: tyro.conf.Positional[Path]) -> None:
     """Write ``data_economy.png`` beside the CSV.
 
     Args:
@@ -43,7 +43,11 @@ def main(folder: Path) -> None:
             )
         if target is not None:
             axis.axhline(target, color="grey", linestyle=":", linewidth=1)
-        axis.set(xscale="log", xlabel="training transitions", ylabel=label)
+        ticks = sorted({int(row["random"]) for row in rows})
+        axis.set_xscale("log")
+        axis.set_xticks(ticks, [f"{tick:,}".replace(",", " ") for tick in ticks])
+        axis.set_xticks([], minor=True)
+        axis.set(xlabel="training transitions", ylabel=label)
         axis.grid(alpha=0.3)
     axes[0].set_ylim(0, 1.05)
     axes[0].legend(loc="lower right")
