@@ -151,8 +151,9 @@ def moving(store: TransitionStore) -> TransitionStore:
 def hold_out(store: TransitionStore, share: float) -> tuple[TransitionStore, TransitionStore]:
     """Episodes to train on and to validate on, about ``share`` of them.
 
-    The choice depends on each episode's own content: a model is not validated on what it, or the model before it, was
-    trained on.
+    The choice depends on each episode's own content: a model is not validated on what it, or a model retrained here
+    before it, was trained on. One from ``mbmf train`` splits otherwise: with ``base_data`` that it was trained on, the
+    comparison favours it.
 
     Raises:
         MbmfError: fewer than two episodes.
