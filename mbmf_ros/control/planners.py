@@ -6,6 +6,7 @@ how candidates are drawn and how the scores are used.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -127,7 +128,7 @@ class Scored:
 Config = TypeVar("Config", bound=SamplingConfig)
 
 
-class Planner(Generic[Config]):
+class Planner(ABC, Generic[Config]):
     """Base of the planners: draw, imagine and score, update; keeps no state between plans."""
 
     def __init__(self, config: Config):
@@ -158,13 +159,13 @@ class Planner(Generic[Config]):
         mean = shifted(warm.actions) if warm else zeros
         return Belief(mean, torch.zeros_like(mean), shifted(warm.elites) if warm else zeros[None])
 
+    @abstractmethod
     def draw(self, belief: Belief, generator: torch.Generator) -> Tensor:
         """Candidates (K, H, nu)."""
-        raise NotImplementedError(type(self).__name__)
 
+    @abstractmethod
     def update(self, belief: Belief, scored: Scored) -> Belief:
         """The belief after scoring candidates."""
-        raise NotImplementedError(type(self).__name__)
 
     def noise(self, count: int, nu: int, hold: int, generator: torch.Generator) -> Tensor:
         """Standard normal noise (count, H, nu) that keeps its value for ``hold`` steps, with a random first change."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # nodes that only measure start seconds faster without PyTorc
     from torch import Tensor
 
 
-class StateProfile:
+class StateProfile(ABC):
     """One way to build a state vector.
 
     Attributes:
@@ -53,33 +54,33 @@ class StateProfile:
         text = json.dumps([self.name, self.n_carried, [[k, s.start, s.stop] for k, s in self.slices.items()]])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @abstractmethod
     def encode(self, m: np.ndarray) -> np.ndarray:
         """States (..., nx), float64, of measurements (..., nm)."""
-        raise NotImplementedError(type(self).__name__)
 
+    @abstractmethod
     def unroll(self, x0: Tensor, inner: Tensor, displacement: Tensor) -> Tensor:
         """States (K, H + 1, nx) from inner parts (K, H + 1, n_inner) and displacements (K, H, n_carried)."""
-        raise NotImplementedError(type(self).__name__)
 
+    @abstractmethod
     def targets(self, x: np.ndarray, x_next: np.ndarray) -> np.ndarray:
         """What the network should predict, (..., n_outputs), for the transition from ``x`` to ``x_next`` (..., nx)."""
-        raise NotImplementedError(type(self).__name__)
 
     def xy(self, x: Tensor) -> Tensor:
         """Position [m] of the base in the odometry frame, (..., 2)."""
         return x[..., 0:2]
 
+    @abstractmethod
     def yaw(self, x: Tensor) -> Tensor:
         """Heading [rad], (...,)."""
-        raise NotImplementedError(type(self).__name__)
 
     def height(self, x: Tensor) -> Tensor:
         """Height [m] of the base, (...,)."""
         return x[..., self.slices["height"].start]
 
+    @abstractmethod
     def up(self, x: Tensor) -> Tensor:
         """Cosine of the tilt, (...,): 1 upright, 0 on its side, -1 upside down."""
-        raise NotImplementedError(type(self).__name__)
 
     def joint_velocity(self, x: Tensor) -> Tensor:
         """Joint velocities [rad/s], (..., joints)."""
