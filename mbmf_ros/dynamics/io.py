@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,14 @@ class ModelInfo:
 def layout_hash(model: Dynamics) -> str:
     """Identifies robot, state layout and actuators."""
     return f"{model.profile.layout_hash}-{model.spec.name}-{model.spec.nu}-{model.spec.dt_s:g}"
+
+
+def fingerprint(model: Dynamics) -> str:
+    """Identifies weights and normaliser; files of the same model differ in the order of their headers."""
+    digest = hashlib.sha256(repr(model.config).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def model_to_bytes(model: Dynamics, info: ModelInfo) -> bytes:

@@ -8,7 +8,6 @@ tried out first and then used from the next control step on; an earlier version 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import sys
 import time
 from collections import deque
@@ -25,7 +24,7 @@ from mbmf_ros.control.mpc import MpcConfig, MpcController, Step
 from mbmf_ros.control.path import Path
 from mbmf_ros.control.planners import IcemConfig, MppiConfig, RandomShootingConfig, make_planner, planner_defaults
 from mbmf_ros.control.tasks import FollowPathConfig
-from mbmf_ros.dynamics.io import default_model_path, load_model, model_from_bytes
+from mbmf_ros.dynamics.io import default_model_path, fingerprint, load_model, model_from_bytes
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import ControllerStats, Model, RobotAction, RobotState
@@ -87,10 +86,6 @@ def make_controller(spec: RobotSpec, config: MpcControllerConfig) -> MpcControll
     return MpcController(spec, planner, mpc, config.seed)
 
 
-def _hash(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
 def _answers(answer: RobotAction, state: RobotState) -> bool:
     """Whether ``answer`` was given to this very state."""
     given_to = (answer.episode, answer.tick, answer.state_stamp)
@@ -108,7 +103,6 @@ class MpcControllerNode(Node):
         self.spec = robot(config.robot)
         self.mpc = make_controller(self.spec, config)
         self.rejects = Rejects()
-        self._weights = b""  # of the model in force, as a hash of its file
         self.steps, self.planning_errors = 0, 0
         self._answer: RobotAction | None = None
         self._episode, self._stamp_s, self._path_stamp_s = -1, float("-inf"), float("-inf")
@@ -133,37 +127,32 @@ class MpcControllerNode(Node):
         if not name:
             return
         path = default_model_path(self.spec) if name == "default" else FilePath(name).expanduser()
-        if name == "default" and not path.is_file():
-            self.get_logger().warning(f"there is no shipped model of {self.spec.name!r}; waiting for one on `model`")
-            return
         model, info = load_model(path, self.spec)
         try_out(self.spec, model, self.config)
         self.mpc.swap(model, 1)
-        self._weights = _hash(path.read_bytes())
         self.get_logger().info(f"model {path.name}: profile {info.profile}, {info.transitions} transitions")
 
     def _on_model(self, message: Model) -> None:
-        weights = bytes(message.weights)
-        if self.mpc.model is not None and _hash(weights) == self._weights and message.version >= self.mpc.version:
-            self.mpc.swap(self.mpc.model, message.version)
-            return
+        current = self.mpc.model
         try:
             if message.version < self.mpc.version:
                 raise MbmfError(
                     f"version {self.mpc.version} is later; where the learner began anew, restart mpc_controller as well"
                 )
-            model, info = model_from_bytes(weights, self.spec)
+            model, info = model_from_bytes(bytes(message.weights), self.spec)
             for name in ("robot", "profile", "layout_hash"):
                 said, is_ = getattr(message, name), getattr(info, name)
                 if said != is_:
                     raise MbmfError(f"the message says {name} {said!r}, the model in it {is_!r}")
+            if current is not None and fingerprint(model) == fingerprint(current):
+                self.mpc.swap(current, message.version)
+                return
             try_out(self.spec, model, self.config)
         except (MbmfError, RuntimeError) as error:
             self.rejects.add("model", error)
             self.get_logger().warning(f"refused model version {message.version}, keeping the old one: {error}")
             return
         self.mpc.swap(model, message.version)
-        self._weights = _hash(weights)
         self.get_logger().info(f"model version {message.version}: {info.transitions} transitions")
 
     def _on_path(self, message: PathMessage) -> None:

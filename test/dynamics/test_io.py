@@ -16,6 +16,7 @@ from safetensors.torch import save
 from mbmf_ros.dynamics.io import (
     ModelInfo,
     default_model_path,
+    fingerprint,
     layout_hash,
     load_model,
     model_from_bytes,
@@ -222,3 +223,11 @@ def test_an_interrupted_save_leaves_the_old_file(tmp_path: Path, monkeypatch: py
         save_model(path, *a_model(activation="relu"))
     monkeypatch.undo()
     assert path.read_bytes() == before
+
+
+def test_the_fingerprint_is_of_the_model_and_not_of_its_file():
+    model = Dynamics(SPEC, DynamicsConfig(members=2, hidden=4), seed=1)
+    again = Dynamics(SPEC, DynamicsConfig(members=2, hidden=4), seed=1)
+    assert fingerprint(model) == fingerprint(again)
+    again.output_mean[0] += 1e-3
+    assert fingerprint(model) != fingerprint(again)
