@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.terminal import CONSOLE, at_least, command_line, given, plain, progress, write_json
+from mbmf_ros.terminal import CONSOLE, at_least, command_line, given, plain, progress, writable, write_json
 from mbmf_ros.up import UpConfig, run_up
 
 
@@ -53,6 +53,10 @@ class Collect:
 
         at_least("--transitions", self.transitions)
         at_least("--seed", self.seed, 0)
+        at_least("--threads", self.threads)
+        if not 0 <= self.action_noise <= 1:
+            raise MbmfError(f"--action-noise: expected a number from 0 to 1, got {self.action_noise}")
+        writable("--out", self.out)
         if self.model and self.exploration:
             raise MbmfError("--exploration is for random motion; with --model give --action-noise")
         spec, settings = robot(self.robot), preset(self.preset).collect
@@ -105,7 +109,7 @@ class Train:
     probabilistic: bool = False
     """Predict a variance as well, and train on the Gaussian likelihood."""
     epochs: int | None = None
-    """Passes over the data (default: the preset's)."""
+    """Passes over the data (default: the preset's, and no fewer gradient steps than it asks for)."""
     json: Path | None = None
     """Write the validation here, for programs."""
 
@@ -119,6 +123,9 @@ class Train:
 
         for option, value, low in (("--limit", self.limit, 1), ("--epochs", self.epochs, 1), ("--seed", self.seed, 0)):
             at_least(option, value, low)
+        if not self.data:
+            raise MbmfError("--data: expected at least one file written by `mbmf collect`")
+        writable("--out", self.out)
         spec, settings = robot(self.robot), preset(self.preset)
         store = TransitionStore(spec)
         for path in self.data:
@@ -127,7 +134,8 @@ class Train:
         dynamics, training = settings.dynamics, settings.training
         dynamics = replace(dynamics, **given(profile=self.profile, members=self.members))
         dynamics = replace(dynamics, probabilistic=self.probabilistic or dynamics.probabilistic)
-        training = replace(training, **given(epochs=self.epochs))
+        if self.epochs:
+            training = replace(training, epochs=self.epochs, min_updates=0)
         sources = {
             source: sum(len(e) for e in store.episodes if e.source == source) for source in ("random", "on_policy")
         }
@@ -264,8 +272,8 @@ Command = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``mbmf``; returns the exit code: 2 for bad input, 130 for Ctrl-C."""
-    command = tyro.cli(Command, prog="mbmf", description=__doc__, args=arguments)  # type: ignore[arg-type]
     try:
+        command = tyro.cli(Command, prog="mbmf", description=__doc__, args=arguments)  # type: ignore[arg-type]
         if not isinstance(command, Up):
             from mbmf_ros.threads import one_thread
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import fields
@@ -31,6 +32,22 @@ class progress:  # noqa: N801 (used like a function)
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+
+def writable(option: str, path: Path) -> None:
+    """Refuse a file that cannot be written, before the work that it is to hold; makes its folder.
+
+    Raises:
+        MbmfError: it cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MbmfError(f"{option}: cannot make the folder {path.parent}: {error.strerror}; choose another") from error
+    if path.is_dir():
+        raise MbmfError(f"{option}: {path} is a folder; give the name of a file")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise MbmfError(f"{option}: {path} cannot be written; choose another place")
 
 
 def write_json(path: Path | None, content: Any) -> None:

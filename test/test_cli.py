@@ -52,6 +52,7 @@ def test_collect_train_follow(place: Path):
         "mbmf collect --out d/a.safetensors --transitions 600",
         "mbmf train --data d/a.safetensors --out m/ant.safetensors --limit 500 --seed 3 --members 2 --epochs 1",
     ]
+    assert 0 < info.extra["updates"] <= 500 // 32  # one pass in batches of 32, and no more
     validation = json.loads(Path("train.json").read_text())
     assert validation["transitions"] == 500
     assert {"nrmse", "e_h", "one_step_error", "updates"} <= set(validation)
@@ -120,6 +121,13 @@ def test_help_names_the_options_and_shows_examples(command: str, capsys: pytest.
 
 BAD = [
     ("collect --robot atn --out a.st", "unknown robot 'atn' (did you mean 'ant'?)"),
+    ("up --planner dijkstra", "unknown planner 'dijkstra'"),
+    ("up --seed -1", "seed: expected a number of at least 0, got -1"),
+    ("collect --out .", "--out: . is a folder; give the name of a file"),
+    ("collect --out ant.st/a.st", "--out: cannot make the folder ant.st"),
+    ("train --data ant.st --out .", "--out: . is a folder"),
+    ("collect --threads 0 --out a.st", "--threads: expected at least 1, got 0"),
+    ("collect --action-noise nan --model ant.st --out a.st", "--action-noise: expected a number from 0 to 1, got nan"),
     ("collect --transitions 0 --out a.st", "--transitions: expected at least 1, got 0"),
     ("collect --seed -1 --out a.st", "--seed: expected at least 0, got -1"),
     ("collect --exploration helt --out a.st", "did you mean 'held'"),

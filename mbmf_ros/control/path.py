@@ -55,11 +55,12 @@ class Path:
             bad = int(np.flatnonzero(~np.isfinite(raw).all(axis=1))[:1].sum())
             raise MbmfError(f"waypoint {bad} is not finite; give coordinates in metres")
         points = np.concatenate([start[None], raw])
-        legs = np.linalg.norm(np.diff(points, axis=0), axis=1)
+        with np.errstate(over="ignore"):
+            legs = np.linalg.norm(np.diff(points, axis=0), axis=1)
         if legs.max() > MAX_DISTANCE_M:
             far = int(legs.argmax())
             raise MbmfError(
-                f"waypoint {far} is {legs[far]:.0f} m from the one before; at most {MAX_DISTANCE_M:.0f} m is allowed. "
+                f"waypoint {far} is {legs[far]:.6g} m from the one before; at most {MAX_DISTANCE_M:.0f} m is allowed. "
                 "Are the coordinates in metres and in the right frame?"
             )
         kept = [points[0]]

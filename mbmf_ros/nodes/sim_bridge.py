@@ -36,6 +36,7 @@ FIRST_STAMP_NS = 1_000_000_000  # ROS takes time 0 for "no time yet"
 CLOCK_PERIOD_S = 0.01
 REPEAT_S = 0.5
 FALL_PAUSE_S = 1.0
+FARTHEST_M = 10_000.0  # an initial pose farther away is a mistake, and physics loses its precision there
 PATIENCE_S = 5.0
 SOURCES = {
     "controller": RobotState.SOURCE_CONTROLLER,
@@ -229,7 +230,9 @@ class SimBridge(Node):
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
         frame = message.header.frame_id.lstrip("/")
         pose = planar_pose_of(message.pose.pose)
-        problem = "" if np.isfinite(pose).all() else "its numbers are not all finite"
+        problem = ""
+        if not (np.isfinite(pose).all() and max(map(abs, pose)) <= FARTHEST_M):
+            problem = f"expected a pose within {FARTHEST_M:g} m of the origin, got {pose[:2]}"
         if frame not in ("", self.config.odom_frame):
             problem = f"expected it in frame {self.config.odom_frame!r}, got {frame!r}"
         if problem:

@@ -167,13 +167,13 @@ def test_initialpose_places_the_robot(rig):
     controller.answering = False
     publisher = rig.speak(PoseWithCovarianceStamped, "initialpose", qos.CLICK)
     message = PoseWithCovarianceStamped()
-    for frame, x in (("map", 1.0), ("odom", float("nan")), ("odom", 2.0)):
+    for frame, x in (("map", 1.0), ("odom", float("nan")), ("odom", 1e300), ("odom", 2.0)):
         message.header.frame_id = frame
         message.pose.pose = pose_message(x, -1.0, 0.7)
         publisher.publish(message)
     rig.until(lambda: controller.last.episode > 1, "the new episode")
     assert controller.last.episode == 2
-    assert bridge.rejects["initialpose"] == 2
+    assert bridge.rejects["initialpose"] == 3
     assert planar_pose_of(controller.last.pose) == pytest.approx((2.0, -1.0, 0.7))
 
 
