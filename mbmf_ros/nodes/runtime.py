@@ -42,6 +42,16 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     Bad input (MbmfError) is one line on stderr and exit code 2.
     """
     node, code, begun = None, 0, False
+
+    def on_interrupt(*_: object) -> None:
+        # Once rclpy is there it ends the executor's spin; raising as well, wherever Python is just now (in a
+        # destructor, say), could only leave a traceback. `ros2 launch` passes on a Ctrl-C that the terminal sent too.
+        if not begun:
+            raise KeyboardInterrupt
+
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    if on_main_thread:
+        signal.signal(signal.SIGINT, on_interrupt)
     try:
         rclpy.init(args=args)
         begun = True
@@ -64,11 +74,11 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         code = 2
     finally:
-        _ignore_interrupts()
         if node is not None:
             node.destroy_node()
-        rclpy.try_shutdown()  # puts the handlers back that were there before rclpy.init
-        _ignore_interrupts()
+        rclpy.try_shutdown()
+        if on_main_thread:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interpreter's end would set the default: death
         gc.freeze()  # or the interpreter's last collection looks at all of PyTorch: half a second
     return code
 
@@ -76,12 +86,6 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
 def _without_places(error: RCLError) -> str:
     """What rcl says, without where in its sources it says so."""
     return re.sub(r", at \S+:\d+", "", str(error)).removeprefix("failed to initialize rcl: ").replace("\n", " ")
-
-
-def _ignore_interrupts() -> None:
-    """The end has begun, and `ros2 launch` may pass on a Ctrl-C that the terminal has sent already."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def option(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
