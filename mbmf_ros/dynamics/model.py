@@ -100,6 +100,21 @@ class Dynamics(nn.Module):
         self.output_low.copy_(outputs.amin(0))
         self.output_high.copy_(outputs.amax(0))
 
+    @torch.no_grad()
+    def renormalise(self, inputs: Tensor, outputs: Tensor) -> None:
+        """Standardise to new training data without changing what the model predicts (but for the range of outputs).
+
+        A warm start then keeps what was learnt although the normaliser follows the data.
+        """
+        old = self._folded()
+        self.set_statistics(inputs, outputs)
+        (w1, b1), _, (w3, b3) = old
+        n = self.profile.n_outputs
+        self.weights[0].copy_(w1 * self.input_std[:, None])
+        self.biases[0].copy_(b1 + (self.input_mean @ w1)[:, None])
+        self.weights[2][..., :n] = w3 / self.output_std
+        self.biases[2][..., :n] = (b3 - self.output_mean) / self.output_std
+
     def network(self, z: Tensor) -> Tensor:
         """Standardised outputs (E, B, n_outputs, doubled if probabilistic) of standardised inputs (E, B, inputs)."""
         h = z

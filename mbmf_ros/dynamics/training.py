@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.dynamics.dataset import Dataset
@@ -60,6 +61,7 @@ def fit(
     seed: int = 0,
     recorded: int | None = None,
     warm_start: bool = False,
+    weights: Tensor | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> FitReport:
     """Fit ``model`` in place.
@@ -71,14 +73,17 @@ def fit(
         config: how.
         seed: of batches and noise.
         recorded: transitions in ``train`` not counting mirror images (what an epoch means); all by default.
-        warm_start: keep the normaliser of a model that has been fitted before.
+        warm_start: go on from the weights of a model that has been fitted before; the normaliser follows the data.
+        weights: relative probability (N,) with which each row of ``train`` is drawn; all alike by default.
         progress: called about once a second with the share done and the current loss.
 
     Raises:
         MbmfError: the loss is not finite.
     """
     model.requires_grad_(True)  # a model from a file is frozen
-    if not warm_start:
+    if warm_start:
+        model.renormalise(train.inputs, train.outputs)
+    else:
         model.set_statistics(train.inputs, train.outputs)
     z = (train.inputs - model.input_mean) / model.input_std
     y = (train.outputs - model.output_mean) / model.output_std
@@ -86,10 +91,15 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, foreach=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, updates) if config.cosine else None
+    cumulated = None if weights is None else weights.double().cumsum(0)
     started = reported = time.monotonic()
     loss = torch.zeros(())
     for update in range(updates):
-        rows = torch.randint(len(z), (model.members, config.batch_size), generator=generator)
+        if cumulated is None:
+            rows = torch.randint(len(z), (model.members, config.batch_size), generator=generator)
+        else:
+            draws = torch.rand((model.members, config.batch_size), generator=generator, dtype=torch.float64)
+            rows = torch.searchsorted(cumulated, draws * cumulated[-1], right=True).clamp_max(len(z) - 1)
         batch, target = z[rows], y[rows]  # (E, B, ·)
         if config.input_noise:
             batch = batch + config.input_noise * torch.randn(batch.shape, generator=generator)

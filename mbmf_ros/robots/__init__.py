@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from mbmf_ros.errors import unknown
-from mbmf_ros.robots.ant import ANT
+from mbmf_ros.robots import ant, half_cheetah, hopper, swimmer
 from mbmf_ros.robots.measurement import MeasurementLayout
+from mbmf_ros.robots.planar_profiles import HorizontalBodyProfile, PlanarPaperProfile, SagittalBodyProfile
 from mbmf_ros.robots.profiles import BodyProfile, PaperProfile, StateProfile
 from mbmf_ros.robots.spec import RobotSpec
 
-_ROBOTS = {spec.name: spec for spec in (ANT,)}
+_ROBOTS = {spec.name: spec for module in (ant, half_cheetah, hopper, swimmer) for spec in module.SPECS}
+_BODY = {"free": BodyProfile, "sagittal": SagittalBodyProfile, "horizontal": HorizontalBodyProfile}
 
 
 def robot(name: str) -> RobotSpec:
@@ -28,13 +30,15 @@ def profile(spec: RobotSpec, name: str = "body") -> StateProfile:
     Raises:
         MbmfError: there is no such profile.
     """
-    if name == BodyProfile.name:
-        return BodyProfile(spec.measurement)
-    if name == PaperProfile.name:
-        from mbmf_ros.robots.sim import CenterOfMass  # the body profile runs on robots without MuJoCo
+    if name == "body":
+        return _BODY[spec.root](spec.measurement)
+    if name == "paper":
+        from mbmf_ros.robots.sim import WorldFrame  # the body profile runs on robots without MuJoCo
 
-        return PaperProfile(spec.measurement, CenterOfMass(spec))
-    raise unknown("state profile", name, (BodyProfile.name, PaperProfile.name))
+        if spec.root == "free":
+            return PaperProfile(spec.measurement, WorldFrame(spec))
+        return PlanarPaperProfile(spec.measurement, WorldFrame(spec), spec.root == "sagittal")
+    raise unknown("state profile", name, ("body", "paper"))
 
 
 __all__ = ["MeasurementLayout", "RobotSpec", "StateProfile", "profile", "robot"]

@@ -1,6 +1,8 @@
 """The ant: a torso on four legs of two torque-driven joints each (Gymnasium's ``ant.xml``)."""
 
-from mbmf_ros.robots.spec import RobotSpec, Symmetry
+from dataclasses import replace
+
+from mbmf_ros.robots.spec import ForwardReward, RobotSpec, Symmetry
 
 _JOINTS = ("hip_1", "ankle_1", "hip_2", "ankle_2", "hip_3", "ankle_3", "hip_4", "ankle_4")
 
@@ -31,4 +33,10 @@ ANT = RobotSpec(
             joint_sign=(-1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0),
         ),
     ),
+    forward=ForwardReward(effort=0.005, bonus=0.05, alive_height_m=(0.2, 1.0)),
+    gymnasium_id="Ant-v5",
+    gymnasium_forward=ForwardReward(effort=0.5, bonus=1.0, alive_height_m=(0.2, 1.0)),
 )
+ANT_PAPER = replace(ANT, name="ant_paper", dt_s=0.02, gymnasium_id="", gymnasium_forward=None)
+
+SPECS = (ANT, ANT_PAPER)

@@ -68,6 +68,7 @@ def yaw_of(q: np.ndarray) -> np.ndarray:
     return (yaw + np.pi) % (2 * np.pi) - np.pi
 
 
-def quaternion_of_yaw(yaw: float) -> np.ndarray:
-    """Unit quaternion (4,), w first, of a turn by ``yaw`` [rad] about the vertical."""
-    return np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
+def quaternion_of_yaw(yaw: float | np.ndarray) -> np.ndarray:
+    """Unit quaternions (4, ...), w first, of turns by ``yaw`` [rad] about the vertical."""
+    zero = np.zeros(np.shape(yaw))
+    return np.array([np.cos(yaw / 2), zero, zero, np.sin(yaw / 2)])

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,8 @@ from mbmf_ros.robots.measurement import MeasurementLayout, rotation_matrix, yaw_
 if TYPE_CHECKING:  # nodes that only measure start seconds faster without PyTorch
     from torch import Tensor
 
+    from mbmf_ros.robots.sim import WorldFrame
+
 
 class StateProfile(ABC):
     """One way to build a state vector.
@@ -28,7 +29,7 @@ class StateProfile(ABC):
     Attributes:
         name: ``body`` or ``paper``.
         slices: named parts of the state, in order; they cover it without gaps.
-        n_carried: leading numbers of the state that are integrated, not learnt (0 or 3).
+        n_carried: leading numbers of the state that are integrated, not learnt (0, 1 or 3).
     """
 
     name: str
@@ -45,7 +46,7 @@ class StateProfile(ABC):
 
     @property
     def n_outputs(self) -> int:
-        """Numbers that the network predicts: the change of the inner part, then the displacement (dx, dy, dyaw)."""
+        """Numbers that the network predicts: the change of the inner part, then the displacement."""
         return self.n_inner + self.n_carried
 
     @property
@@ -87,7 +88,8 @@ class StateProfile(ABC):
         return x[..., self.slices["joint_velocity"]]
 
 
-def _consecutive(sizes: dict[str, int]) -> dict[str, slice]:
+def consecutive(sizes: dict[str, int]) -> dict[str, slice]:
+    """Slices of the given sizes, one after the other."""
     slices, start = {}, 0
     for name, size in sizes.items():
         slices[name] = slice(start, start + size)
@@ -95,7 +97,38 @@ def _consecutive(sizes: dict[str, int]) -> dict[str, slice]:
     return slices
 
 
-class BodyProfile(StateProfile):
+class PoseCarrying(StateProfile):
+    """Profiles that carry the planar pose (x, y, yaw): what a robot does next does not depend on it."""
+
+    n_carried = 3
+
+    def targets(self, x: np.ndarray, x_next: np.ndarray) -> np.ndarray:
+        change = x_next - x
+        yaw = x[..., 2]
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        forward = cos * change[..., 0] + sin * change[..., 1]
+        left = -sin * change[..., 0] + cos * change[..., 1]
+        turn = (change[..., 2] + np.pi) % (2 * np.pi) - np.pi
+        return np.concatenate([change[..., 3:], np.stack([forward, left, turn], axis=-1)], axis=-1)
+
+    def unroll(self, x0: Tensor, inner: Tensor, displacement: Tensor) -> Tensor:
+        x = inner.new_empty((*inner.shape[:-1], self.nx))
+        x[..., 3:] = inner
+        x[:, 0, :3] = x0[:, :3]
+        yaw = x0[:, 2:3] + displacement[..., 2].cumsum(1)  # (K, H), after each step
+        x[:, 1:, 2] = yaw
+        before = x[:, :-1, 2]
+        cos, sin = before.cos(), before.sin()
+        forward, left = displacement[..., 0], displacement[..., 1]
+        x[:, 1:, 0] = x0[:, 0:1] + (cos * forward - sin * left).cumsum(1)
+        x[:, 1:, 1] = x0[:, 1:2] + (sin * forward + cos * left).cumsum(1)
+        return x
+
+    def yaw(self, x: Tensor) -> Tensor:
+        return x[..., 2]
+
+
+class BodyProfile(PoseCarrying):
     """Yaw-invariant state of a floating-base robot: what encoders, an IMU and odometry give.
 
     ``[x, y, yaw | height, up direction in the base frame (3), joint positions, linear velocity (3), angular velocity
@@ -103,13 +136,12 @@ class BodyProfile(StateProfile):
     """
 
     name = "body"
-    n_carried = 3
 
     def __init__(self, measurement: MeasurementLayout):
         self.measurement = measurement
         joints = measurement.joints
         super().__init__(
-            _consecutive(
+            consecutive(
                 {
                     "xy": 2,
                     "yaw": 1,
@@ -142,31 +174,6 @@ class BodyProfile(StateProfile):
             axis=-1,
         )
 
-    def targets(self, x: np.ndarray, x_next: np.ndarray) -> np.ndarray:
-        change = x_next - x
-        yaw = x[..., 2]
-        cos, sin = np.cos(yaw), np.sin(yaw)
-        forward = cos * change[..., 0] + sin * change[..., 1]
-        left = -sin * change[..., 0] + cos * change[..., 1]
-        turn = (change[..., 2] + np.pi) % (2 * np.pi) - np.pi
-        return np.concatenate([change[..., 3:], np.stack([forward, left, turn], axis=-1)], axis=-1)
-
-    def unroll(self, x0: Tensor, inner: Tensor, displacement: Tensor) -> Tensor:
-        x = inner.new_empty((*inner.shape[:-1], self.nx))
-        x[..., 3:] = inner
-        x[:, 0, :3] = x0[:, :3]
-        yaw = x0[:, 2:3] + displacement[..., 2].cumsum(1)  # (K, H), after each step
-        x[:, 1:, 2] = yaw
-        before = x[:, :-1, 2]
-        cos, sin = before.cos(), before.sin()
-        forward, left = displacement[..., 0], displacement[..., 1]
-        x[:, 1:, 0] = x0[:, 0:1] + (cos * forward - sin * left).cumsum(1)
-        x[:, 1:, 1] = x0[:, 1:2] + (sin * forward + cos * left).cumsum(1)
-        return x
-
-    def yaw(self, x: Tensor) -> Tensor:
-        return x[..., 2]
-
     def up(self, x: Tensor) -> Tensor:
         return x[..., self.slices["up"].stop - 1]
 
@@ -180,18 +187,18 @@ class PaperProfile(StateProfile):
 
     Args:
         measurement: layout of the robot's measurements.
-        center_of_mass: maps measurements (N, nm) to the robot's centre of mass (N, 3) in the odometry frame.
+        world_frame: see :class:`mbmf_ros.robots.sim.WorldFrame`.
     """
 
     name = "paper"
     n_carried = 0
 
-    def __init__(self, measurement: MeasurementLayout, center_of_mass: Callable[[np.ndarray], np.ndarray]):
+    def __init__(self, measurement: MeasurementLayout, world_frame: WorldFrame):
         self.measurement = measurement
-        self.center_of_mass = center_of_mass
+        self.world_frame = world_frame
         joints = measurement.joints
         super().__init__(
-            _consecutive(
+            consecutive(
                 {
                     "xy": 2,
                     "height": 1,
@@ -211,7 +218,7 @@ class PaperProfile(StateProfile):
         rotation = rotation_matrix(m[..., layout.orientation])
         world_velocity = np.einsum("...ij,...j->...i", rotation, m[..., layout.linear_velocity])
         flat = m.reshape(-1, m.shape[-1])
-        center_of_mass = self.center_of_mass(flat).reshape(*m.shape[:-1], 3)
+        center_of_mass = self.world_frame(flat)[2][:, :3].reshape(*m.shape[:-1], 3)
         return np.concatenate(
             [
                 m[..., layout.position],

@@ -10,7 +10,8 @@ import mujoco.rollout
 import numpy as np
 
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.robots.measurement import quaternion_of_yaw, rotation_matrix
+from mbmf_ros.robots.measurement import quaternion_of_yaw
+from mbmf_ros.robots.roots import MOVES, root_of
 from mbmf_ros.robots.spec import RobotSpec
 
 
@@ -51,10 +52,8 @@ class _Indices:
     """Where the spec's joints and actuators lie in MuJoCo's arrays."""
 
     def __init__(self, spec: RobotSpec, model: mujoco.MjModel):
-        base = model.body(spec.base_body)
-        root = model.joint(int(base.jntadr[0]))
-        self.base = int(base.id)
-        self.root_q, self.root_v = int(root.qposadr[0]), int(root.dofadr[0])
+        self.base = int(model.body(spec.base_body).id)
+        self.root = root_of(spec, model)
         self.joint_q = np.array([model.joint(name).qposadr[0] for name in spec.joints])
         self.joint_v = np.array([model.joint(name).dofadr[0] for name in spec.joints])
         driven = [model.joint(int(index)).name for index in model.actuator_trnid[:, 0]]
@@ -64,26 +63,15 @@ class _Indices:
         """Measurements (..., nm) of generalised positions (..., nq) and velocities (..., nv)."""
         layout = spec.measurement
         m = np.empty((*qpos.shape[:-1], layout.size))
-        q, v = self.root_q, self.root_v
-        m[..., layout.position] = qpos[..., q : q + 3]
-        m[..., layout.orientation] = qpos[..., q + 3 : q + 7]
-        rotation = rotation_matrix(m[..., layout.orientation])
-        # A free joint's linear velocity is in the world frame, its angular velocity in the body frame.
-        m[..., layout.linear_velocity] = np.einsum("...ji,...j->...i", rotation, qvel[..., v : v + 3])
-        m[..., layout.angular_velocity] = qvel[..., v + 3 : v + 6]
         m[..., layout.joint_position] = qpos[..., self.joint_q]
         m[..., layout.joint_velocity] = qvel[..., self.joint_v]
+        self.root.read(qpos, qvel, m)
         return m
 
     def fill(self, m: np.ndarray, qpos: np.ndarray, qvel: np.ndarray, spec: RobotSpec) -> None:
         """Write measurements (..., nm) into generalised positions (..., nq) and velocities (..., nv)."""
         layout = spec.measurement
-        q, v = self.root_q, self.root_v
-        qpos[..., q : q + 3] = m[..., layout.position]
-        qpos[..., q + 3 : q + 7] = m[..., layout.orientation]
-        rotation = rotation_matrix(m[..., layout.orientation])
-        qvel[..., v : v + 3] = np.einsum("...ij,...j->...i", rotation, m[..., layout.linear_velocity])
-        qvel[..., v + 3 : v + 6] = m[..., layout.angular_velocity]
+        self.root.write(m, qpos, qvel)
         qpos[..., self.joint_q] = m[..., layout.joint_position]
         qvel[..., self.joint_v] = m[..., layout.joint_velocity]
 
@@ -101,13 +89,14 @@ def start_measurement(
     """
     layout = spec.measurement
     m = np.zeros(layout.size)
-    x, y, yaw = pose
+    x, y, yaw = (pose[0], 0.0, 0.0) if spec.root == "sagittal" else pose
     m[layout.position] = (x, y, spec.start_height_m)
     m[layout.orientation] = quaternion_of_yaw(yaw)
     m[layout.joint_position] = spec.start_joint_position
     if rng is not None and noise > 0:
         for part in (layout.joint_position, layout.joint_velocity, layout.linear_velocity, layout.angular_velocity):
             m[part] += noise * rng.standard_normal(m[part].shape)
+    m[7:13] *= MOVES[spec.root]  # a planar robot does not leave its plane
     return m
 
 
@@ -153,6 +142,10 @@ class Simulation:
         """Torque [N m] of the actuators on each joint, (joints,), over the last physics step."""
         return self.data.qfrc_actuator[self._at.joint_v].copy()
 
+    def center_of_mass(self) -> np.ndarray:
+        """Position [m] and velocity [m/s] of the robot's centre of mass now, (6,), odometry frame."""
+        return _center_of_mass(self.model, self.data)
+
     @property
     def time_s(self) -> float:
         """Simulated time since the reset [s]."""
@@ -196,23 +189,34 @@ class ParallelSimulation:
         return np.concatenate([start[:, None], after], axis=1)
 
 
-class CenterOfMass:
-    """Forward kinematics: a robot's centre of mass from its measurements."""
+class WorldFrame:
+    """Forward kinematics: generalised coordinates and the centre of mass's motion, from measurements."""
 
     def __init__(self, spec: RobotSpec):
         self.spec = spec
         self._model: mujoco.MjModel | None = None
 
-    def __call__(self, m: np.ndarray) -> np.ndarray:
-        """Centres of mass [m] (N, 3), odometry frame, of measurements ``m`` (N, nm)."""
+    def __call__(self, m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of measurements ``m`` (N, nm): positions (N, nq), velocities (N, nv), and the centre of mass's position [m]
+        and velocity [m/s] (N, 6), odometry frame."""
         if self._model is None:
             self._model = build_model(self.spec)
             self._data = mujoco.MjData(self._model)
             self._at = _Indices(self.spec, self._model)
-        out = np.empty((len(m), 3))
-        for row, target in zip(m, out, strict=True):
-            self._at.fill(row, self._data.qpos, self._data.qvel, self.spec)
-            mujoco.mj_kinematics(self._model, self._data)
-            mujoco.mj_comPos(self._model, self._data)
-            target[:] = self._data.subtree_com[self._at.base]
-        return out
+        model, data = self._model, self._data
+        qpos, qvel = np.tile(model.qpos0, (len(m), 1)), np.zeros((len(m), model.nv))
+        self._at.fill(m, qpos, qvel, self.spec)
+        center = np.empty((len(m), 6))
+        for row in range(len(m)):
+            data.qpos, data.qvel = qpos[row], qvel[row]
+            center[row] = _center_of_mass(model, data)
+        return qpos, qvel, center
+
+
+def _center_of_mass(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+    """Position and velocity (6,) of the centre of mass of everything that moves, from positions and velocities."""
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    mujoco.mj_comVel(model, data)
+    mujoco.mj_subtreeVel(model, data)  # reads what the three before it derive
+    return np.concatenate([data.subtree_com[1], data.subtree_linvel[1]])

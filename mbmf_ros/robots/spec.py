@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,25 @@ class Symmetry:
 
 
 @dataclass(frozen=True)
+class ForwardReward:
+    """The reward of moving forward, per control step: ``v_x + bonus - effort |u|^2``, until the robot is not alive.
+
+    Attributes:
+        effort: cost of the squared norm of the action.
+        bonus: earned by every step alive.
+        alive_height_m: height of the base [m] within which the robot is alive.
+        min_up: the smallest cosine of the tilt at which it is alive.
+        steps: length of an episode.
+    """
+
+    effort: float
+    bonus: float = 0.0
+    alive_height_m: tuple[float, float] = (-math.inf, math.inf)
+    min_up: float = -1.0
+    steps: int = 1000
+
+
+@dataclass(frozen=True)
 class RobotSpec:
     """Everything the rest of the package may know about a robot.
 
@@ -43,6 +63,11 @@ class RobotSpec:
         min_up: below this cosine of the tilt the robot has fallen.
         height_range_m: outside this range of the base's height [m] the robot has fallen.
         symmetries: generators of the group of changes that turn a possible motion into a possible motion.
+        root: how the base moves: ``free``, ``sagittal`` (in the x-z plane) or ``horizontal`` (in the x-y plane; the
+            base's position is then the robot's centre of mass).
+        forward: the paper's reward for moving forward ("paper-style return").
+        gymnasium_id: Gymnasium's environment with this model and control period, or empty.
+        gymnasium_forward: what that environment rewards, as far as a planner needs to know.
     """
 
     name: str
@@ -58,6 +83,10 @@ class RobotSpec:
     min_up: float
     height_range_m: tuple[float, float]
     symmetries: tuple[Symmetry, ...] = ()
+    root: str = "free"
+    forward: ForwardReward | None = None
+    gymnasium_id: str = ""
+    gymnasium_forward: ForwardReward | None = None
 
     @property
     def nu(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mbmf_ros.robots.profiles import BodyProfile, StateProfile
+from mbmf_ros.robots.profiles import StateProfile
 from mbmf_ros.robots.spec import RobotSpec, Symmetry
 
 
@@ -38,7 +38,7 @@ def symmetry_group(spec: RobotSpec, profile: StateProfile) -> SymmetryGroup:
     """
     identity = (np.eye(profile.n_inner), np.eye(spec.nu), np.eye(profile.n_outputs))
     elements = [identity]
-    if isinstance(profile, BodyProfile):
+    if profile.name == "body":
         generators = [_matrices(spec, profile, symmetry) for symmetry in spec.symmetries]
         for element in elements:  # grows while it is read: closure of the generators
             for generator in generators:
@@ -49,7 +49,7 @@ def symmetry_group(spec: RobotSpec, profile: StateProfile) -> SymmetryGroup:
     return SymmetryGroup(inner, actions, outputs)
 
 
-def _matrices(spec: RobotSpec, profile: BodyProfile, symmetry: Symmetry) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _matrices(spec: RobotSpec, profile: StateProfile, symmetry: Symmetry) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One symmetry on inner states, actions and outputs."""
     base = np.array(symmetry.base)
     mirror = round(np.linalg.det(base))  # axial vectors change sign in a mirror
@@ -62,19 +62,19 @@ def _matrices(spec: RobotSpec, profile: BodyProfile, symmetry: Symmetry) -> tupl
             matrix[row, order.index(source[name])] = sign[name]
         return matrix
 
-    blocks = {
-        "height": np.eye(1),
-        "up": base,
-        "joint_position": joints(spec.joints),
-        "linear_velocity": base,
-        "angular_velocity": mirror * base,
-        "joint_velocity": joints(spec.joints),
-    }
+    axial = mirror * base
     inner = np.zeros((profile.n_inner, profile.n_inner))
-    for name, block in blocks.items():
-        part = profile.slices[name]
+    for name, part in profile.slices.items():
         at = slice(part.start - profile.n_carried, part.stop - profile.n_carried)
-        inner[at, at] = block
+        size = part.stop - part.start
+        if name in ("joint_position", "joint_velocity"):
+            inner[at, at] = joints(spec.joints)
+        elif name == "angular_velocity":  # a planar robot's is the one about the vertical
+            inner[at, at] = axial[-size:, -size:]
+        elif name in ("up", "linear_velocity"):
+            inner[at, at] = base[:size, :size]
+        elif name == "height":
+            inner[at, at] = 1.0
     outputs = np.zeros((profile.n_outputs, profile.n_outputs))
     outputs[: profile.n_inner, : profile.n_inner] = inner
     outputs[-3:-1, -3:-1] = base[:2, :2]

@@ -94,3 +94,32 @@ def test_a_world_frame_profile_has_the_identity_only():
     group = symmetry_group(SPEC, profile(SPEC, "paper"))
     assert len(group) == 1
     np.testing.assert_array_equal(group.inner[0], np.eye(41))
+
+
+def test_the_swimmer_looks_the_same_in_a_mirror_and_from_its_tail():
+    """Rollouts of the simulator from the four images of one start under the images of its actions."""
+    spec = robot("swimmer")
+    body, layout = profile(spec), spec.measurement
+    group = symmetry_group(spec, body)
+    assert len(group) == 4
+    rng = np.random.default_rng(3)
+    start = start_measurement(spec, rng, 0.3)
+    starts = []
+    for on_inner, on_outputs in zip(group.inner.astype(float), group.outputs.astype(float), strict=True):
+        base = np.diag([*np.diag(on_outputs)[-3:-1], 1.0])
+        m = start.copy()
+        m[layout.linear_velocity] = base @ start[layout.linear_velocity]
+        m[layout.angular_velocity] = np.linalg.det(base) * base @ start[layout.angular_velocity]
+        m[layout.joint_position] = on_inner[:2, :2] @ start[layout.joint_position]
+        m[layout.joint_velocity] = on_inner[-2:, -2:] @ start[layout.joint_velocity]
+        starts.append(m)
+    actions = rng.uniform(-1, 1, (7, spec.nu))
+    moves = np.einsum("gij,tj->gti", group.actions.astype(float), actions)
+    simulation = ParallelSimulation(spec)
+    # Head and tail are alike but for the armature of the root's joints, which belongs to the head.
+    simulation.model.dof_armature[:3] = 0.0
+    x = body.encode(simulation.rollout(np.stack(starts), moves))
+    targets = body.targets(x[:, :-1], x[:, 1:])
+    assert np.abs(targets[0, :, -3:]).max() > 0.05, "nothing happened"
+    for target, on_outputs in zip(targets, group.outputs, strict=True):
+        np.testing.assert_allclose(target, targets[0] @ on_outputs.T, atol=1e-5)
