@@ -2,7 +2,8 @@
 
 It plans in the callback of the state message: no timer, no stored latest state, no lock. Only the newest state is
 delivered; one that comes again (same episode and tick) gets the same answer again. A model that arrives on `model` is
-tried out first and then used from the next control step on; an earlier version than the one in force is refused.
+tried out right after a state was answered, when there is time for it, and then used from the next control step on; an
+earlier version than the one in force is refused. While there is no model the robot stands still, or explores.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
+from mbmf_ros.control.explore import Explorer
 from mbmf_ros.control.mpc import MpcConfig, MpcController, Step
 from mbmf_ros.control.path import Path
 from mbmf_ros.control.planners import IcemConfig, MppiConfig, RandomShootingConfig, make_planner, planner_defaults
 from mbmf_ros.control.tasks import FollowPathConfig
+from mbmf_ros.data.exploration import ExplorationConfig
 from mbmf_ros.dynamics.io import default_model_path, fingerprint, load_model, model_from_bytes
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.errors import MbmfError
@@ -32,10 +35,11 @@ from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.candidates import candidate_markers
 from mbmf_ros.nodes.conversions import doubles, measurement_from, path_message, points_from, time_seconds
 from mbmf_ros.nodes.rejects import Rejects
-from mbmf_ros.nodes.runtime import ERROR, OK, WARN, Diagnostics, declare, option, run
+from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, option, run
 from mbmf_ros.robots import RobotSpec, robot
 
 SHOWN_PERIOD_S = 0.1
+UNUSED_S = 0.2  # without a state for that long nothing waits for a control step
 CLOCKS_AGREE_S = 1.0  # a path stamped later than this after the newest state is from before the bridge was restarted
 
 
@@ -46,13 +50,15 @@ class MpcControllerConfig:
     robot: str = option("ant", "name of the robot")
     planner: str = option("icem", "random_shooting, icem or mppi")
     model_path: str = option("default", "model file; default: the shipped one; empty: wait for the topic model")
-    seed: int = option(0, "seed of the planner's noise", 0)
+    explore: bool = option(False, "move at random while there is no model, for a learner to begin with")
+    seed: int = option(0, "seed of the planner's noise and of the exploration", 0)
     threads: int = option(1, "PyTorch threads", 1, 64)
     odom_frame: str = option("odom", "odometry frame; paths must be in it")
     state_timeout: float = option(1.0, "after that long without a state diagnostics warn [s]; 0: never", 0.0)
     visualize: bool = option(True, "publish optimal_path and candidates while somebody listens")
     plan_rows: int = option(4, "following rows of the plan handed to the bridge for late answers", 0, 100)
     shown_candidates: int = option(24, "candidates published for display", 1, 1000)
+    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
     follow_path: FollowPathConfig = field(default_factory=FollowPathConfig)
     random_shooting: RandomShootingConfig = field(default_factory=RandomShootingConfig)
     icem: IcemConfig = field(default_factory=IcemConfig)
@@ -82,7 +88,8 @@ def make_controller(spec: RobotSpec, config: MpcControllerConfig) -> MpcControll
     """
     planner_defaults(config.planner)
     planner = make_planner(config.planner, dataclasses.asdict(getattr(config, config.planner)))
-    mpc = MpcConfig(config.follow_path, config.plan_rows, config.shown_candidates)
+    shown = config.shown_candidates
+    mpc = MpcConfig(follow_path=config.follow_path, plan_rows=config.plan_rows, shown_candidates=shown)
     return MpcController(spec, planner, mpc, config.seed)
 
 
@@ -98,10 +105,11 @@ class MpcControllerNode(Node):
     def __init__(self, **options):
         super().__init__("mpc_controller", **options)
         self.config = config = declare(self, MpcControllerConfig())
-        torch.set_num_threads(config.threads)
-        torch.set_flush_denormal(True)
+        use_threads(config.threads)
         self.spec = robot(config.robot)
         self.mpc = make_controller(self.spec, config)
+        self.explorer = Explorer(self.spec, config.exploration, config.seed) if config.explore else None
+        self._offered: Model | None = None
         self.rejects = Rejects()
         self.steps, self.planning_errors = 0, 0
         self._answer: RobotAction | None = None
@@ -118,6 +126,7 @@ class MpcControllerNode(Node):
         self.create_subscription(Model, "model", self._on_model, qos.LATCHED)
         self.create_subscription(PathMessage, "path", self._on_path, qos.LATCHED)
         self.create_subscription(RobotState, "state", self._on_state, qos.STATE_LATEST)
+        self.create_timer(UNUSED_S, self._on_quiet, clock=STEADY)
         self._diagnostics = Diagnostics(self, self.spec.name, self._condition, self.rejects)
 
     # Models and paths -------------------------------------------------------------------------------------------------
@@ -133,6 +142,18 @@ class MpcControllerNode(Node):
         self.get_logger().info(f"model {path.name}: profile {info.profile}, {info.transitions} transitions")
 
     def _on_model(self, message: Model) -> None:
+        """Take it in now if nobody waits for an answer, else after the next one: no control step waits for it."""
+        self._offered = message
+        self._on_quiet()
+
+    def _on_quiet(self) -> None:
+        if time.perf_counter() - self._received_s > UNUSED_S:
+            self._take_model()
+
+    def _take_model(self) -> None:
+        message, self._offered = self._offered, None
+        if message is None:
+            return
         current = self.mpc.model
         try:
             if message.version < self.mpc.version:
@@ -197,6 +218,7 @@ class MpcControllerNode(Node):
         self._action.publish(answer)
         self._answer = answer
         self._report(message, answer, step, received_s)
+        self._take_model()
 
     def _begin_episode_if_new(self, message: RobotState) -> None:
         """Forget the old episode; a path that was made for the new one stays, though it came before this state."""
@@ -216,6 +238,9 @@ class MpcControllerNode(Node):
         self._last_error = ""
         if status != RobotState.STATUS_ACTIVE:
             return safe
+        if self.mpc.model is None and self.explorer is not None:
+            rows = self.explorer.next(self.config.plan_rows)
+            return dataclasses.replace(safe, action=rows[0], plan=rows[1:])
         if self.mpc.model is None and self.mpc.tracker is not None:
             self._last_error = "no model: train one (`mbmf train`, dynamics_learner/train) or set model_path"
             self.get_logger().warning(self._last_error, throttle_duration_sec=5.0)
@@ -232,7 +257,8 @@ class MpcControllerNode(Node):
         stats = ControllerStats(header=state.header, model_version=answer.model_version, plan_time=answer.plan_time)
         stats.period, self._answered_s = received_s - self._answered_s, received_s
         stats.steps, stats.rejected = self.steps, self.rejects["state"]
-        stats.task = "idle" if step.idle else "follow_path"
+        exploring = self.mpc.model is None and self.explorer is not None
+        stats.task = ("explore" if exploring else "idle") if step.idle else "follow_path"
         stats.progress, stats.cross_track_error = step.progress_m, step.cross_track_m
         stats.planned_return = step.planned_return
         stats.reward_terms, stats.reward_values = list(step.terms), doubles(list(step.terms.values()))
@@ -259,7 +285,7 @@ class MpcControllerNode(Node):
         if 0 < self.config.state_timeout < age_s:
             return WARN, "no state is coming in; is the bridge running?", values
         if self.mpc.model is None:
-            return WARN, "no model yet", values
+            return WARN, "no model yet" + (": exploring" if self.explorer else ""), values
         return OK, "following a path" if self._answer and not self._answer.idle else "idle", values
 
 

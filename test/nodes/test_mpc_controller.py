@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 
 import numpy as np
@@ -256,6 +257,25 @@ def test_without_a_model_it_waits_for_one_and_says_so(rig):
     rig.until(lambda: node.mpc.model is not None, "the model")
     assert not bridge.ask(2).idle
     assert node._condition()[0] == OK
+
+
+def test_without_a_model_it_explores_if_told_to_and_a_model_ends_that_without_holding_up_an_answer(rig, monkeypatch):
+    node = rig.add(MpcControllerNode, model_path="", explore=True, plan_rows=3, icem__batch_size=16, icem__time_steps=5)
+    stats = rig.hear(ControllerStats, "mpc_controller/stats", qos.STATS)
+    bridge = Bridge(rig)
+    answers = [bridge.ask(tick) for tick in range(3)]
+    assert len({tuple(answer.action) for answer in answers}) > 1
+    for answer, following in itertools.pairwise(answers):
+        assert (answer.idle, answer.model_version) == (True, 0)
+        assert action_from(answer, SPEC)[1][0].tolist() == list(following.action)
+    rig.until(lambda: [s.task for s in stats] == ["explore"] * 3, "statistics")
+    assert tuple(bridge.ask(3, status=RobotState.STATUS_ESTOP).action) == SPEC.safe_action
+    monkeypatch.setattr(mpc_controller, "UNUSED_S", 1e9)
+    node._on_model(model_message(1))
+    assert node.mpc.model is None, "an answer would have waited for the model"
+    bridge.ask(4)
+    rig.until(lambda: node.mpc.model is not None, "the model")
+    assert tuple(bridge.ask(5).action) == SPEC.safe_action
 
 
 def test_when_planning_fails_the_safe_action_is_applied_and_it_goes_on(rig, node, monkeypatch):
