@@ -29,6 +29,7 @@ from mbmf_ros.dynamics.training import TrainConfig
 from mbmf_ros.dynamics.validation import validate
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot
+from mbmf_ros.threads import one_thread
 
 NICENESS = 15
 _TASK, _VERDICT = "task.json", "verdict.json"
@@ -216,10 +217,8 @@ def work(folder: Path) -> None:
 
 def main() -> int:
     """The worker process."""
-    import torch
-
     os.nice(NICENESS)
-    torch.set_num_threads(1)
+    one_thread()
     try:
         work(Path(sys.argv[1]))
     except MbmfError as error:

@@ -87,20 +87,22 @@ def fit(
         model.set_statistics(train.inputs, train.outputs)
     z = (train.inputs - model.input_mean) / model.input_std
     y = (train.outputs - model.output_mean) / model.output_std
+    pairs, n_inputs = torch.cat([z, y], dim=1), z.shape[1]  # side by side: a batch is one gather
     updates = max(config.min_updates, config.epochs * (recorded or len(train)) // config.batch_size)
     generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, foreach=True)
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, updates) if config.cosine else None
     cumulated = None if weights is None else weights.double().cumsum(0)
     started = reported = time.monotonic()
     loss = torch.zeros(())
     for update in range(updates):
         if cumulated is None:
-            rows = torch.randint(len(z), (model.members, config.batch_size), generator=generator)
+            rows = torch.randint(len(pairs), (model.members, config.batch_size), generator=generator)
         else:
             draws = torch.rand((model.members, config.batch_size), generator=generator, dtype=torch.float64)
-            rows = torch.searchsorted(cumulated, draws * cumulated[-1], right=True).clamp_max(len(z) - 1)
-        batch, target = z[rows], y[rows]  # (E, B, ·)
+            rows = torch.searchsorted(cumulated, draws * cumulated[-1], right=True).clamp_max(len(pairs) - 1)
+        chosen = pairs.index_select(0, rows.flatten()).view(*rows.shape, -1)  # (E, B, ·)
+        batch, target = chosen[..., :n_inputs], chosen[..., n_inputs:]
         if config.input_noise:
             batch = batch + config.input_noise * torch.randn(batch.shape, generator=generator)
         if config.target_noise:

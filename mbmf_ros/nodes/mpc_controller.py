@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 import numpy as np
-import torch
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
@@ -37,6 +36,7 @@ from mbmf_ros.nodes.conversions import doubles, measurement_from, path_message, 
 from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, option, run
 from mbmf_ros.robots import RobotSpec, robot
+from mbmf_ros.threads import use_threads
 
 SHOWN_PERIOD_S = 0.1
 UNUSED_S = 0.2  # without a state for that long nothing waits for a control step
