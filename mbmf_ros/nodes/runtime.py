@@ -93,16 +93,17 @@ def option(default: Any, description: str, low: float | None = None, high: float
     return dataclasses.field(default=default, metadata={"description": description, "low": low, "high": high})
 
 
-def declare(node: Node, config: Config) -> Config:
+def declare(node: Node, config: Config, mutable: str = "") -> Config:
     """Declare one ROS parameter per field of the dataclass instance ``config``; returns it with the overrides put in.
 
     A nested dataclass becomes a dotted name (``planner.batch_size``). Parameters are read once: setting one later is
-    refused by ROS. Every parameter that was given to this node must be known; in parameter files address a node by
-    ``/**/<node name>:``, which survives namespaces and tells nobody else.
+    refused by ROS, but for ``mutable`` ones. Every parameter that was given to this node must be known; in parameter
+    files address a node by ``/**/<node name>:``, which survives namespaces and tells nobody else.
 
     Args:
         node: the node, not yet declared on.
         config: defaults; described by :func:`option` or by "Attributes:" in the class's docstring.
+        mutable: name of a nested dataclass whose parameters may be set later; the node sees to that.
 
     Raises:
         MbmfError: an unknown key (names the nearest known one), a wrong type, or a value out of range.
@@ -118,7 +119,9 @@ def declare(node: Node, config: Config) -> Config:
         value = _value(config, name)
         _check_range(f"{where}.{name}", value, leaf)
         parameter = list(value) if isinstance(value, tuple) else value
-        node.declare_parameter(name, parameter, _descriptor(leaf, value), ignore_override=True)
+        descriptor = _descriptor(leaf, value)
+        descriptor.read_only = not (mutable and name.startswith(f"{mutable}."))
+        node.declare_parameter(name, parameter, descriptor, ignore_override=True)
     return config
 
 
@@ -181,7 +184,7 @@ def _check_range(where: str, value: Any, leaf: _Leaf) -> None:
 
 
 def _descriptor(leaf: _Leaf, value: Any) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=leaf.description, read_only=True)
+    descriptor = ParameterDescriptor(description=leaf.description)
     descriptor.dynamic_typing = value is None
     low, high = leaf.low, leaf.high
     if low is None and high is None:

@@ -6,6 +6,8 @@ later; when it is not there by then, the next row of the last plan is, and then 
 
 A state is published again, with the same episode and tick, when its status changes, and twice a second while time
 stands still: so whoever joins late knows where the robot is.
+
+The parameters `disturbance.*` (weak motors, payload, slippery floor) may be set at any time.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -25,9 +26,11 @@ from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.action_slot import ActionSlot, Answer
+from mbmf_ros.nodes.bridge_config import SimBridgeConfig
 from mbmf_ros.nodes.conversions import action_from, doubles, fill_state, planar_pose_of, time_message
+from mbmf_ros.nodes.disturbances import GROUP, DisturbanceParameters
 from mbmf_ros.nodes.rejects import Rejects
-from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, option, run
+from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, run
 from mbmf_ros.nodes.sensors import SimulatedSensors
 from mbmf_ros.robots import robot
 from mbmf_ros.robots.sim import Simulation, start_measurement
@@ -45,32 +48,17 @@ SOURCES = {
 }
 
 
-@dataclass(frozen=True)
-class SimBridgeConfig:
-    """Parameters of the node."""
-
-    robot: str = option("ant", "name of the robot")
-    real_time_factor: float = option(1.0, "simulated over wall time; 0: as fast as possible, with sync_mode", 0.0, 100)
-    sync_mode: bool = option(False, "lock-step: time waits for the controller's answer")
-    seed: int = option(0, "seed of the start states' noise", 0)
-    start_noise: float = option(0.01, "standard deviation of the start state's joints [rad] and velocities", 0.0, 1.0)
-    odom_frame: str = option("odom", "odometry frame")
-    base_frame: str = option("base_link", "frame of the robot's base")
-    command_timeout: float = option(0.5, "a plan older than this is not played on [simulated s]; 0: no limit", 0.0)
-    publish_clock: bool = option(True, "publish /clock; only one bridge may, or time would jump")
-    reset_after_fall: bool = option(True, "start a new episode 1 s after a fall")
-
-
 class SimBridge(Node):
     """See the module."""
 
     def __init__(self, **options):
         super().__init__("sim_bridge", **options)
-        self.config = config = declare(self, SimBridgeConfig())
+        self.config = config = declare(self, SimBridgeConfig(), mutable=GROUP)
         if config.real_time_factor == 0 and not config.sync_mode:
             raise MbmfError("real_time_factor 0 (as fast as possible) needs sync_mode: every answer would be late")
         self.spec = robot(config.robot)
         self.simulation = Simulation(self.spec)
+        self.disturbance = DisturbanceParameters(self, self.simulation, config.disturbance)
         self.slot = ActionSlot(self.spec, config.command_timeout)
         self.rejects = Rejects()
         self.missed = 0
@@ -287,7 +275,8 @@ class SimBridge(Node):
         values = {"episode": self.episode, "tick": self.tick, "late answers": self.missed, "overruns": self.overruns}
         values |= {f"answers {cause}": count for cause, count in sorted(self.slot.counts.items())}
         healthy = self.status in (RobotState.STATUS_ACTIVE, RobotState.STATUS_PAUSED) and not missed
-        return OK if healthy else WARN, words[self.status] + (f", {missed} late answers" if missed else ""), values
+        text = words[self.status] + (f", {missed} late answers" if missed else "")
+        return OK if healthy else WARN, text, values
 
 
 def main(args: list[str] | None = None) -> int:

@@ -11,8 +11,10 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("mbmf_ros.msg")
 
+import rclpy.parameter
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
+from rcl_interfaces.srv import SetParameters
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from std_srvs.srv import SetBool, Trigger
@@ -270,3 +272,26 @@ def test_a_second_bridge_leaves_the_clock_to_the_first(rig):
 def test_as_fast_as_possible_needs_lock_step(rig):
     with pytest.raises(MbmfError, match="sync_mode"):
         rig.add(SimBridge, real_time_factor=0.0)
+
+
+def test_the_robot_is_disturbed_when_a_parameter_says_so(rig):
+    bridge = rig.add(SimBridge, disturbance__payload_kg=1.5, **LOCK_STEP)
+    assert bridge.disturbance.config.payload_kg == 1.5
+    model = bridge.simulation.model
+
+    def put(name: str, value) -> tuple[bool, str]:
+        parameter = rclpy.parameter.Parameter(name, value=value).to_parameter_msg()
+        answer = rig.call(SetParameters, "sim_bridge/set_parameters", parameters=[parameter])
+        return answer.results[0].successful, answer.results[0].reason
+
+    mass_kg = float(model.body("torso").mass[0])
+    assert put("disturbance.payload_kg", 0.0) == (True, "")
+    assert model.body("torso").mass[0] == pytest.approx(mass_kg - 1.5)
+    assert put("disturbance.motor_strength", [1.0, 0.3, *[1.0] * 6]) == (True, "")
+    assert sorted(model.actuator_gear[:, 0]) == [45.0] + [150.0] * 7
+    assert put("disturbance.motor_strength", [1.0, 0.3])[0] is False
+    assert "expected 8 numbers" in put("disturbance.motor_strength", [1.0, 0.3])[1]
+    assert put("disturbance.floor_friction_scale", -1.0)[0] is False
+    assert put("seed", 3)[0] is False
+    assert sorted(model.actuator_gear[:, 0]) == [45.0] + [150.0] * 7
+    Controller(rig).reach(3)
