@@ -10,7 +10,8 @@ import torch
 
 from mbmf_ros.control.path import Path, PathTracker
 from mbmf_ros.control.planners import Plan, Planner
-from mbmf_ros.control.tasks import FollowPath, FollowPathConfig
+from mbmf_ros.control.goals import FollowPathGoal, Goal
+from mbmf_ros.control.tasks import FollowPathConfig
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
@@ -22,11 +23,15 @@ class MpcConfig:
 
     Attributes:
         follow_path: the task's weights.
+        replan_every: control steps between plans; in between, the rows of the last plan are executed.
+        execute_best: execute the best candidate instead of the planner's mean: more exploration.
         plan_rows: following rows of the plan handed to the bridge, for when the next answer is late.
         shown_candidates: candidates handed out for display.
     """
 
     follow_path: FollowPathConfig = field(default_factory=FollowPathConfig)
+    replan_every: int = 1
+    execute_best: bool = False
     plan_rows: int = 4
     shown_candidates: int = 24
 
@@ -76,8 +81,9 @@ class MpcController:
         self.config = config or MpcConfig()
         self.model: Dynamics | None = None
         self.version = 0
-        self.tracker: PathTracker | None = None
+        self.goal: Goal | None = None
         self._warm: Plan | None = None
+        self._rows: np.ndarray = np.empty((0, spec.nu))  # of the last plan, still to be executed
         self._generator = torch.Generator().manual_seed(seed)
 
     def swap(self, model: Dynamics, version: int) -> None:
@@ -90,17 +96,27 @@ class MpcController:
             raise MbmfError(f"the model is of robot {model.spec.name!r}, this controller drives {self.spec.name!r}")
         self.model, self.version = model, version
 
+    @property
+    def tracker(self) -> PathTracker | None:
+        """Progress along the path, while there is one."""
+        return self.goal.tracker if isinstance(self.goal, FollowPathGoal) else None
+
+    def set_goal(self, goal: Goal | None) -> None:
+        """Pursue ``goal`` from the next control step on; None: the safe action."""
+        self.goal, self._rows = goal, self._rows[:0]
+
     def set_path(self, path: Path | None) -> None:
-        """Follow ``path`` from the next control step on; None: stand still."""
-        self.tracker = PathTracker(path) if path is not None else None
+        """Follow ``path`` from the next control step on; None: the safe action."""
+        self.set_goal(FollowPathGoal(path, self.config.follow_path) if path is not None else None)
 
     def seed(self, seed: int) -> None:
         """Start the planner's noise anew."""
         self._generator.manual_seed(seed)
 
     def reset(self) -> None:
-        """A new episode: no path, no warm start."""
-        self.tracker, self._warm = None, None
+        """A new episode: no goal, no warm start."""
+        self.set_goal(None)
+        self._warm = None
 
     def act(self, m: np.ndarray) -> Step:
         """The action for measurement ``m`` (nm,).
@@ -112,38 +128,47 @@ class MpcController:
         problem = self.spec.measurement.problem(m)
         if problem:
             raise MbmfError(f"unusable measurement of {self.spec.name!r}: {problem}")
-        tracker, model = self.tracker, self.model
-        if tracker is not None and not tracker.done:
-            tracker.update(m[:2])
-        if tracker is None or tracker.done or model is None:
-            self._warm = None
-            return self._idle(tracker, started)
+        goal, model = self.goal, self.model
+        task = goal.task(m, model, self.spec) if goal is not None else None
+        if task is None or model is None:
+            self._warm, self._rows = None, self._rows[:0]
+            return self._idle(started)
+        if len(self._rows) and self._warm is not None:
+            row, self._rows = self._rows[0], self._rows[1:]
+            return self._step(started, row, self._rows, self._warm, model)
         x = torch.from_numpy(model.profile.encode(m).astype(np.float32))
-        task = FollowPath(tracker.path, tracker.progress_m, model.profile, self.config.follow_path, self.spec.dt_s)
         with torch.inference_mode():
-            plan = self.planner.plan(x, model, task, self._warm, self._generator)
+            every = self.config.replan_every
+            plan = self.planner.plan(x, model, task, self._warm, self._generator, every)
         if not np.isfinite(plan.planned_return):
             self._warm = None
             raise MbmfError("no candidate has a finite imagined return; the model does not fit the robot's state")
         self._warm = plan
-        rows = plan.actions[: 1 + self.config.plan_rows].double().numpy()
+        actions = plan.best if self.config.execute_best else plan.actions
+        rows = actions[: max(every, 1 + self.config.plan_rows)].double().numpy()
+        self._rows = rows[1:every]
+        return self._step(started, rows[0], rows[1 : 1 + self.config.plan_rows], plan, model)
+
+    def _step(self, started: float, action: np.ndarray, following: np.ndarray, plan: Plan, model: Dynamics) -> Step:
         shown = slice(None, None, max(1, len(plan.returns) // max(1, self.config.shown_candidates)))
         positions = model.profile.xy(plan.rollouts)
+        tracker = self.tracker
         return Step(
-            action=rows[0],
-            plan=rows[1:],
+            action=action,
+            plan=following,
             idle=False,
             plan_time_s=time.perf_counter() - started,
             planned_return=plan.planned_return,
             terms=plan.terms,
-            progress_m=tracker.progress_m,
-            cross_track_m=tracker.cross_track_m,
+            progress_m=tracker.progress_m if tracker else 0.0,
+            cross_track_m=tracker.cross_track_m if tracker else 0.0,
             optimal_xy=positions[plan.returns.argmax()].numpy(),
             candidates_xy=positions[shown].numpy(),
             candidates_return=plan.returns[shown].numpy(),
         )
 
-    def _idle(self, tracker: PathTracker | None, started: float) -> Step:
+    def _idle(self, started: float) -> Step:
+        tracker = self.tracker
         return Step(
             action=np.array(self.spec.safe_action),
             plan=np.empty((0, self.spec.nu)),

@@ -26,6 +26,7 @@ class Plan:
 
     Attributes:
         actions: (H, nu).
+        best: the candidate with the highest return, (H, nu).
         elites: best candidates, best first, (M, H, nu); they start the next plan.
         planned_return: imagined return of the best candidate.
         terms: its reward terms, summed over the horizon.
@@ -34,6 +35,7 @@ class Plan:
     """
 
     actions: Tensor
+    best: Tensor
     elites: Tensor
     planned_return: float
     terms: dict[str, float]
@@ -50,12 +52,14 @@ class SamplingConfig(Ranged):
         time_steps: horizon in control steps, H.
         action_limit: actions stay within +- this, at most 1.
         iterations: rounds of sampling.
+        first_iterations: rounds when there is no plan to start from, if that is more.
     """
 
     batch_size: int = ranged(128, 2)
     time_steps: int = ranged(16, 1)
     action_limit: float = ranged(0.45, 0.0, 1.0)
     iterations: int = ranged(1, 1)
+    first_iterations: int = ranged(1, 1)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class IcemConfig(SamplingConfig):
         noise: standard deviation of the first round's candidates about the warm start.
         min_noise: the standard deviation never falls below this.
         hold: control steps for which a candidate's noise keeps its value.
+        beta: instead of being held, noise has the power spectrum 1/f^beta if this is positive.
         elite_share: share of the candidates that the next round is fitted to.
         kept_elites: elites of the last round and of the last plan that compete again.
         momentum: share of the old mean and deviation that stays after each round.
@@ -84,6 +89,7 @@ class IcemConfig(SamplingConfig):
     noise: float = ranged(0.3, 0.0)
     min_noise: float = ranged(0.05, 0.0)
     hold: int = ranged(2, 1)
+    beta: float = ranged(0.0, 0.0, 6.0)
     elite_share: float = ranged(0.1, 0.0, 1.0)
     kept_elites: int = ranged(4, 0)
     momentum: float = ranged(0.1, 0.0, 1.0)
@@ -134,8 +140,16 @@ class Planner(ABC, Generic[Config]):
     def __init__(self, config: Config):
         self.config = config
 
-    def plan(self, x: Tensor, model: Dynamics, task: Task, warm: Plan | None, generator: torch.Generator) -> Plan:
-        """Plan from state ``x`` (nx,); ``warm`` is the plan of one control step ago."""
+    def plan(
+        self,
+        x: Tensor,
+        model: Dynamics,
+        task: Task,
+        warm: Plan | None,
+        generator: torch.Generator,
+        elapsed: int = 1,
+    ) -> Plan:
+        """Plan from state ``x`` (nx,); ``warm`` is the plan of ``elapsed`` control steps ago."""
 
         def improve(belief: Belief) -> tuple[Belief, Scored]:
             u = self.draw(belief, generator).clamp(-self.config.action_limit, self.config.action_limit)
@@ -146,18 +160,27 @@ class Planner(ABC, Generic[Config]):
             scored = Scored(u, rollouts, terms, returns)
             return self.update(belief, scored), scored
 
-        belief, scored = improve(self.start(warm, model.spec.nu))
-        for _ in range(self.config.iterations - 1):
+        rounds = self.config.iterations
+        belief, scored = improve(self.start(warm, model.spec.nu, elapsed))
+        for _ in range((rounds if warm else max(rounds, self.config.first_iterations)) - 1):
             belief, scored = improve(belief)
         best = int(scored.returns.argmax())
         terms = {name: float(values[best].sum()) for name, values in scored.terms.items()}
-        return Plan(belief.mean, belief.kept, float(scored.returns[best]), terms, scored.rollouts, scored.returns)
+        return Plan(
+            belief.mean,
+            scored.u[best],
+            belief.kept,
+            float(scored.returns[best]),
+            terms,
+            scored.rollouts,
+            scored.returns,
+        )
 
-    def start(self, warm: Plan | None, nu: int) -> Belief:
+    def start(self, warm: Plan | None, nu: int, elapsed: int = 1) -> Belief:
         """The belief before the first round."""
         zeros = torch.zeros(self.config.time_steps, nu)
-        mean = shifted(warm.actions) if warm else zeros
-        return Belief(mean, torch.zeros_like(mean), shifted(warm.elites) if warm else zeros[None])
+        mean = shifted(warm.actions, elapsed) if warm else zeros
+        return Belief(mean, torch.zeros_like(mean), shifted(warm.elites, elapsed) if warm else zeros[None])
 
     @abstractmethod
     def draw(self, belief: Belief, generator: torch.Generator) -> Tensor:
@@ -175,9 +198,22 @@ class Planner(ABC, Generic[Config]):
         return fresh.repeat_interleave(hold, dim=1)[:, offset : offset + horizon]
 
 
-def shifted(actions: Tensor) -> Tensor:
-    """Action sequences (..., H, nu) one control step later; the last action is repeated."""
-    return torch.cat([actions[..., 1:, :], actions[..., -1:, :]], dim=-2)
+def shifted(actions: Tensor, steps: int = 1) -> Tensor:
+    """Action sequences (..., H, nu) so many control steps later; the last action is repeated."""
+    steps = min(steps, actions.shape[-2])
+    last = actions[..., -1:, :].expand(*actions.shape[:-2], steps, -1)
+    return torch.cat([actions[..., steps:, :], last], dim=-2)
+
+
+def coloured(white: Tensor, beta: float) -> Tensor:
+    """White noise (N, T, nu) given the power spectrum 1/f^beta, at unit variance (Timmer and Koenig, 1995)."""
+    steps = white.shape[1]
+    frequency = torch.fft.rfftfreq(steps)
+    frequency[0] = 1.0 / steps
+    scale = frequency ** (-beta / 2)
+    power = 2 * scale.square().sum() - scale[0] ** 2 - (scale[-1] ** 2 if steps % 2 == 0 else 0.0)
+    spectrum = torch.fft.rfft(white, dim=1) * (scale * (steps / power).sqrt())[:, None]
+    return torch.fft.irfft(spectrum, n=steps, dim=1)
 
 
 class RandomShooting(Planner[RandomShootingConfig]):
@@ -195,14 +231,15 @@ class RandomShooting(Planner[RandomShootingConfig]):
 class Icem(Planner[IcemConfig]):
     """Refits a Gaussian to the elites and executes its mean."""
 
-    def start(self, warm: Plan | None, nu: int) -> Belief:
-        belief = super().start(warm, nu)
+    def start(self, warm: Plan | None, nu: int, elapsed: int = 1) -> Belief:
+        belief = super().start(warm, nu, elapsed)
         return Belief(belief.mean, torch.full_like(belief.mean, self.config.noise), belief.kept)
 
     def draw(self, belief: Belief, generator: torch.Generator) -> Tensor:
         config = self.config
         fresh = max(0, config.batch_size - 1 - len(belief.kept))
-        drawn = belief.deviation * self.noise(fresh, belief.mean.shape[-1], config.hold, generator)
+        noise = self.noise(fresh, belief.mean.shape[-1], 1 if config.beta else config.hold, generator)
+        drawn = belief.deviation * (coloured(noise, config.beta) if config.beta else noise)
         return torch.cat([belief.mean[None], belief.kept, belief.mean + drawn])
 
     def update(self, belief: Belief, scored: Scored) -> Belief:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.control.path import Path
 from mbmf_ros.robots import StateProfile
+from mbmf_ros.robots.spec import ForwardReward
 
 _EARLIER = 0.001  # a point so many metres nearer [m] is preferred although 1 m farther along
 
@@ -110,3 +112,75 @@ class FollowPath:
             "joint_speed": -config.joint_speed * profile.joint_velocity(after).square().mean(-1),
             "effort": -config.effort * u.square().sum(-1),
         }
+
+
+@dataclass(frozen=True)
+class ForwardConfig(Ranged):
+    """What only the planner sees of moving forward, besides the reward that counts.
+
+    Attributes:
+        death_cost: of a step after which the robot is not alive; nothing is earned from then on.
+        tilt: cost per radian of tilt beyond ``max_tilt_rad``.
+        max_tilt_rad: see ``tilt``.
+        low: cost per metre below ``min_height_m``.
+        min_height_m: see ``low``.
+        high: cost per metre above ``max_height_m``.
+        max_height_m: see ``high``.
+        joint_speed: cost of a mean squared joint velocity of 1 rad^2/s^2.
+    """
+
+    death_cost: float = ranged(0.0, 0.0)
+    tilt: float = ranged(0.0, 0.0)
+    max_tilt_rad: float = ranged(1.0, 0.0)
+    low: float = ranged(0.0, 0.0)
+    min_height_m: float = ranged(0.0)
+    high: float = ranged(0.0, 0.0)
+    max_height_m: float = ranged(10.0)
+    joint_speed: float = ranged(0.0, 0.0)
+
+
+class Forward:
+    """Move along the odometry frame's x axis; a fall ends all further reward (the alive mask is analytic).
+
+    Args:
+        reward: what counts.
+        profile: reads positions and posture from states.
+        config: what only the planner sees.
+        dt_s: control period [s].
+    """
+
+    def __init__(self, reward: ForwardReward, profile: StateProfile, config: ForwardConfig, dt_s: float):
+        self.reward = reward
+        self.profile = profile
+        self.config = config
+        self.dt_s = dt_s
+
+    def alive(self, x: Tensor) -> Tensor:
+        """Whether the robot is alive in each state, (...,) float."""
+        low, high = self.reward.alive_height_m
+        height = self.profile.height(x)
+        return ((height >= low) & (height <= high) & (self.profile.up(x) >= self.reward.min_up)).float()
+
+    def terms(self, x: Tensor, u: Tensor) -> dict[str, Tensor]:
+        reward, config, profile = self.reward, self.config, self.profile
+        after = x[:, 1:]
+        speed = profile.xy(x)[..., 0].diff(dim=1) / self.dt_s
+        terms = {"speed": speed, "effort": -reward.effort * u.square().sum(-1)}
+        if config.tilt:
+            tilt = profile.up(after).clamp(-1.0, 1.0).acos()
+            terms["tilt"] = -config.tilt * (tilt - config.max_tilt_rad).relu()
+        if config.low:
+            terms["low"] = -config.low * (config.min_height_m - profile.height(after)).relu()
+        if config.high:
+            terms["high"] = -config.high * (profile.height(after) - config.max_height_m).relu()
+        if config.joint_speed:
+            terms["joint_speed"] = -config.joint_speed * profile.joint_velocity(after).square().mean(-1)
+        if reward.bonus:
+            terms["bonus"] = torch.full_like(speed, reward.bonus)
+        if reward.min_up <= -1.0 and not any(map(math.isfinite, reward.alive_height_m)):
+            return terms
+        alive = self.alive(after).cumprod(dim=1)  # (K, H)
+        died = torch.cat([1 - alive[:, :1], alive[:, :-1] - alive[:, 1:]], dim=1)
+        before = torch.cat([torch.ones_like(alive[:, :1]), alive[:, :-1]], dim=1)
+        terms = {name: value * before for name, value in terms.items()}
+        return {**terms, "death": -config.death_cost * died}

@@ -16,10 +16,16 @@ from mbmf_ros.robots.symmetry import symmetry_group
 
 @dataclass(frozen=True)
 class Dataset:
-    """Raw network inputs (N, n_inner + nu) and outputs (N, n_outputs), float32."""
+    """Raw network inputs (N, n_inner + nu) and outputs (N, n_outputs), float32.
+
+    Attributes:
+        inputs, outputs: see above.
+        transition: for each row the number of the recorded transition that it comes from (N,), where known.
+    """
 
     inputs: Tensor
     outputs: Tensor
+    transition: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -31,20 +37,23 @@ def make_dataset(store: TransitionStore, profile: StateProfile, mirrored: bool =
     Raises:
         MbmfError: nothing to learn from.
     """
-    inputs, outputs = [], []
+    inputs, outputs, transition, first = [], [], [], 0
     for episode in store.episodes:
         standing = ~store.spec.fallen(episode.measurements[:-1])
         x = profile.encode(episode.measurements)
         inner = x[:-1, profile.n_carried :]
         inputs.append(np.concatenate([inner, episode.actions], axis=-1)[standing])
         outputs.append(profile.targets(x[:-1], x[1:])[standing])
+        transition.append(first + np.flatnonzero(standing))
+        first += len(episode)
     if not inputs or not sum(map(len, inputs)):
         raise MbmfError("there are no transitions to learn from; collect some first (`mbmf collect`)")
     z = torch.from_numpy(np.concatenate(inputs).astype(np.float32))
     y = torch.from_numpy(np.concatenate(outputs).astype(np.float32))
+    number = torch.from_numpy(np.concatenate(transition))
     if mirrored:
         z, y = _images(store.spec, profile, z, y)
-    return Dataset(z, y)
+    return Dataset(z, y, number.repeat(len(z) // len(number)))
 
 
 def _images(spec: RobotSpec, profile: StateProfile, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -152,6 +152,23 @@ class Simulation:
         return float(self.data.time)
 
 
+class MeasuredModel:
+    """Reads somebody else's MuJoCo simulation of a robot as measurements.
+
+    Attributes:
+        actuators: where each of the spec's actuators lies in MuJoCo's control vector, (nu,).
+    """
+
+    def __init__(self, spec: RobotSpec, model: mujoco.MjModel):
+        self.spec = spec
+        self._at = _Indices(spec, model)
+        self.actuators = self._at.ctrl
+
+    def measure(self, data: mujoco.MjData) -> np.ndarray:
+        """The measurement now, (nm,)."""
+        return self._at.measurements(data.qpos, data.qvel, self.spec)
+
+
 class ParallelSimulation:
     """Many simulated robots driven open loop at once, on a pool of threads.
 

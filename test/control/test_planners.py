@@ -238,4 +238,5 @@ def test_the_defaults_are_the_papers_for_random_shooting():
         "time_steps": 15,
         "action_limit": 1.0,
         "iterations": 1,
+        "first_iterations": 1,
     }

@@ -1,0 +1,260 @@
+"""Algorithm 1 of the paper: random data, train, act, aggregate, retrain; with checkpoints after every iteration."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mbmf_ros.config import Ranged, override, ranged
+from mbmf_ros.control.checkpoint import Checkpoint
+from mbmf_ros.control.environments import Environment, environment
+from mbmf_ros.control.goals import ForwardGoal
+from mbmf_ros.control.mpc import MpcConfig, MpcController
+from mbmf_ros.control.planners import make_planner
+from mbmf_ros.control.tasks import ForwardConfig
+from mbmf_ros.data.exploration import ExplorationConfig, random_actions
+from mbmf_ros.data.store import Episode, TransitionStore
+from mbmf_ros.dynamics.dataset import Dataset, make_dataset
+from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
+from mbmf_ros.dynamics.training import TrainConfig, fit
+from mbmf_ros.dynamics.validation import validate
+from mbmf_ros.robots import RobotSpec
+
+EVALUATION_EPISODES = 5
+_EVALUATION_SEED = 1_000_000  # start states of evaluations are never those of learning
+
+
+@dataclass(frozen=True)
+class LearnConfig(Ranged):
+    """Settings of one run of Algorithm 1 besides the budget.
+
+    Attributes:
+        random_steps: environment steps of random actions before the first training.
+        random_episode_steps: longest random rollout.
+        random_holdout: share of the random rollouts that is only validated on.
+        iteration_steps: environment steps between trainings; a whole number of episodes, so it may be more.
+        episode_steps: longest rollout while learning.
+        stuck_steps: after so many steps in a row in which the robot has fallen a rollout while learning ends.
+        warm_start: go on from the last weights (the paper); else train anew each time.
+        on_policy_share: share of the model's own transitions in each batch (the paper's 90 %); 0: as they come.
+        first: the training on random data alone.
+        refit: each training after it.
+        planner: name of the planner; its settings are in ``planner_settings``.
+        planner_settings: changes to the planner's defaults.
+        evaluation_settings: further changes to them for the evaluation.
+        mpc: the controller; while learning the best candidate is executed, in the evaluation the planner's mean.
+        explore_best: see ``mpc``.
+        forward: what only the planner sees.
+        dynamics: architecture.
+        exploration: the random actions.
+    """
+
+    random_steps: int = ranged(1000, 1)
+    random_episode_steps: int = ranged(250, 1)
+    random_holdout: float = ranged(0.1, 0.0, 0.5)
+    iteration_steps: int = ranged(1000, 1)
+    episode_steps: int = ranged(250, 1)
+    stuck_steps: int = ranged(20, 1)
+    warm_start: bool = True
+    on_policy_share: float = ranged(0.0, 0.0, 1.0)
+    first: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=0, min_updates=2000))
+    refit: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=0, min_updates=500))
+    planner: str = "icem"
+    planner_settings: dict[str, Any] = field(default_factory=dict)
+    evaluation_settings: dict[str, Any] = field(default_factory=dict)
+    mpc: MpcConfig = field(default_factory=MpcConfig)
+    explore_best: bool = True
+    forward: ForwardConfig = field(default_factory=ForwardConfig)
+    dynamics: DynamicsConfig = field(default_factory=lambda: DynamicsConfig(hidden=200))
+    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """An episode, the sum of its rewards, and whether the task ended it."""
+
+    episode: Episode
+    value: float
+    terminated: bool
+
+
+Actor = Callable[[np.ndarray], np.ndarray]
+
+
+def roll_out(env: Environment, actor: Actor, seed: int, steps: int, source: str, stuck_steps: int = 10**9) -> Rollout:
+    """Run ``actor``, which maps measurements (nm,) to actions (nu,), for an episode of at most ``steps`` steps."""
+    measurements, actions, value, fallen, ended = [env.reset(seed)], [], 0.0, 0, False
+    while len(actions) < steps and not ended and fallen < stuck_steps:
+        action = np.clip(actor(measurements[-1]), -1.0, 1.0)
+        m, reward, ended = env.step(action)
+        actions.append(action)
+        measurements.append(m)
+        value += reward
+        fallen = fallen + 1 if env.spec.fallen(m) else 0
+    return Rollout(Episode(np.stack(measurements), np.stack(actions), source), value, ended)
+
+
+class Learner:
+    """One run of Algorithm 1.
+
+    Every iteration depends on the seed, its own number, the data and the model only: a run that goes on from a
+    checkpoint is the run that was not interrupted.
+
+    Args:
+        spec: the robot.
+        task: what to learn; see :func:`mbmf_ros.control.environments.environment`.
+        config: settings.
+        seed: of everything random.
+        checkpoint: where to keep the run; None: nowhere.
+    """
+
+    def __init__(self, spec: RobotSpec, task: str, config: LearnConfig, seed: int, checkpoint: Checkpoint | None = None):
+        self.spec, self.task, self.config, self.seed = spec, task, config, seed
+        self.env = environment(spec, task)
+        self.checkpoint = checkpoint
+        self.random, self.held, self.own = TransitionStore(spec), TransitionStore(spec), TransitionStore(spec)
+        self.model: Dynamics | None = None
+        self.curve: list[dict[str, Any]] = []
+        self.wall_s = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Environment steps taken so far; those of evaluations do not count."""
+        return self.random.transitions + self.held.transitions + self.own.transitions
+
+    def controller(self, seed: int, evaluating: bool = False) -> MpcController:
+        """A controller with the present model and the task as its goal."""
+        config = self.config
+        settings = {**config.planner_settings, **(config.evaluation_settings if evaluating else {})}
+        mpc = dataclasses.replace(config.mpc, execute_best=config.explore_best and not evaluating)
+        controller = MpcController(self.spec, make_planner(config.planner, settings), mpc, seed)
+        if self.model is not None:
+            controller.swap(self.model, 1)
+        controller.set_goal(ForwardGoal(self.env.reward, config.forward))
+        return controller
+
+    def run(self, budget: int, progress: Callable[[int, str], None] | None = None) -> None:
+        """Learn until ``budget`` environment steps are used; goes on from where it is."""
+        while self.steps < budget:
+            started = time.monotonic()
+            if self.model is None:
+                self._explore(min(self.config.random_steps, budget))
+                returns, validation = [], {}
+            else:
+                returns, validation = self._act(budget)
+            self._train()
+            self.wall_s += time.monotonic() - started
+            row = {"iteration": len(self.curve), "steps": self.steps, "returns": returns, "wall_s": self.wall_s}
+            row["return"] = float(np.mean(returns)) if returns else None
+            self.curve.append({**row, **validation})
+            if self.checkpoint is not None:
+                self.checkpoint.save(self)
+            if progress:
+                progress(self.steps, f"{row['return']:.0f}" if returns else "random")
+
+    def evaluate(self, episodes: int = EVALUATION_EPISODES) -> list[float]:
+        """Returns of whole episodes with the present model; they cost no budget and are not learnt from."""
+        values = []
+        for episode in range(episodes):
+            number = _EVALUATION_SEED + 1000 * self.seed + episode
+            controller = self.controller(number, evaluating=True)
+            act: Actor = lambda m, controller=controller: controller.act(m).action  # noqa: E731
+            values.append(roll_out(self.env, act, number, self.env.reward.steps, "evaluation").value)
+        return values
+
+    # One iteration ------------------------------------------------------------------------------------------------
+
+    def _streams(self) -> np.random.Generator:
+        return np.random.default_rng([self.seed, len(self.curve)])
+
+    def _explore(self, steps: int) -> None:
+        """Random data; every so manieth rollout is held out."""
+        config, rng = self.config, self._streams()
+        every = round(1 / config.random_holdout) if config.random_holdout else 0
+        rollouts = 0
+        while self.steps < steps:
+            length = min(config.random_episode_steps, steps - self.steps)
+            plan = iter(random_actions(config.exploration, rng, length, self.spec.nu))
+            seed = int(rng.integers(2**31))
+            rollout = roll_out(self.env, lambda m, plan=plan: next(plan), seed, length, "random", config.stuck_steps)
+            rollouts += 1
+            held = every and rollouts % every == 0
+            (self.held if held else self.random).add(rollout.episode)
+
+    def _act(self, budget: int) -> tuple[list[float], dict[str, Any]]:
+        """Own data: returns of its rollouts, and how well the model predicted what it had not seen."""
+        config, rng = self.config, self._streams()
+        fresh, returns = TransitionStore(self.spec), []
+        wanted = min(config.iteration_steps, budget - self.steps)
+        while fresh.transitions < wanted:
+            controller = self.controller(int(rng.integers(2**31)))
+            act: Actor = lambda m, controller=controller: controller.act(m).action  # noqa: E731
+            length = min(config.episode_steps, budget - self.steps - fresh.transitions)
+            rollout = roll_out(self.env, act, int(rng.integers(2**31)), length, "on_policy", config.stuck_steps)
+            fresh.add(rollout.episode)
+            returns.append(rollout.value)
+        assert self.model is not None
+        horizons = (1, int({"time_steps": 16, **config.planner_settings}["time_steps"]))
+        validation = {}
+        for name, store in (("random", self.held), ("on_policy", fresh)):
+            result = validate(self.model, store, horizons, count=256)
+            validation[f"e_h_{name}"] = result.e_h.get(horizons[1])
+            validation[f"nrmse_{name}"] = result.nrmse.get(1)
+        self.own.extend(fresh)
+        return returns, validation
+
+    def _train(self) -> None:
+        config, first = self.config, self.model is None
+        model = self.model
+        if model is None or not config.warm_start:
+            model = Dynamics(self.spec, config.dynamics, self.seed)
+        everything = TransitionStore(self.spec, [*self.random.episodes, *self.own.episodes])
+        training = config.first if first else config.refit
+        data = make_dataset(everything, model.profile, training.symmetries)
+        seed = int(np.random.default_rng([self.seed, len(self.curve), 1]).integers(2**31))
+        warm, recorded = config.warm_start and not first, everything.transitions
+        fit(model, data, None, training, seed, recorded, warm, self._weights(data))
+        self.model = model.requires_grad_(False)
+
+    def _weights(self, data: Dataset) -> torch.Tensor | None:
+        """Probabilities that give the model's own transitions their share (paper, section IV-D)."""
+        share = self.config.on_policy_share
+        if not share or not self.own.transitions or data.transition is None:
+            return None
+        own = data.transition >= self.random.transitions
+        return torch.where(own, share / own.sum().clamp_min(1), (1 - share) / (~own).sum().clamp_min(1))
+
+
+def resume(spec: RobotSpec, task: str, config: LearnConfig, seed: int, folder: Path | None) -> Learner:
+    """The run kept in ``folder`` if it is this one, else a new run that will be kept there.
+
+    Raises:
+        MbmfError: the folder holds another run.
+    """
+    identity = {"robot": spec.name, "task": task, "seed": seed, "config": dataclasses.asdict(config)}
+    learner = Learner(spec, task, config, seed, Checkpoint(folder, identity) if folder is not None else None)
+    if learner.checkpoint is not None:
+        learner.checkpoint.restore(learner)
+    return learner
+
+
+def configured(base: LearnConfig, values: dict[str, Any]) -> LearnConfig:
+    """``base`` with the nested ``values`` put in.
+
+    Raises:
+        MbmfError: an unknown key or a value of the wrong type.
+    """
+    values = dict(values)
+    settings = {key: values.pop(key) for key in ("planner_settings", "evaluation_settings") if key in values}
+    config = override(base, values, "learning")
+    merged = {key: {**getattr(config, key), **value} for key, value in settings.items()}
+    config = dataclasses.replace(config, **merged)
+    make_planner(config.planner, {**config.planner_settings, **config.evaluation_settings})  # refuses unknown keys
+    return config

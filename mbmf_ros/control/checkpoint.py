@@ -1,0 +1,102 @@
+"""Runs of Algorithm 1 on disk: complete after every iteration, whenever the process is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mbmf_ros.data.store import TransitionStore
+from mbmf_ros.dynamics.io import ModelInfo, layout_hash, load_model, save_model
+from mbmf_ros.errors import MbmfError
+
+if TYPE_CHECKING:
+    from mbmf_ros.control.algorithm import Learner
+
+_STATE = "run.json"
+_STORES = ("random", "held", "own")
+
+
+class Checkpoint:
+    """A folder with the new transitions and the model of each iteration; ``run.json``, replaced last, makes them count.
+
+    Args:
+        folder: made if it does not exist.
+        identity: what makes a run this run.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any]):
+        self.folder = folder
+        self.identity = json.loads(json.dumps(identity, default=str))
+        self._saved = dict.fromkeys(_STORES, 0)  # episodes on disk
+
+    def save(self, learner: Learner) -> None:
+        """Keep what the last iteration added."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        iteration = len(learner.curve)
+        for name in _STORES:
+            store: TransitionStore = getattr(learner, name)
+            fresh = TransitionStore(store.spec, store.episodes[self._saved[name] :])
+            if fresh.episodes:
+                fresh.save(self._file(name, iteration))
+                self._saved[name] = len(store.episodes)
+        assert learner.model is not None
+        info = ModelInfo(
+            robot=learner.spec.name,
+            profile=learner.model.profile.name,
+            layout_hash=layout_hash(learner.model),
+            transitions=learner.steps,
+            one_step_error=float(learner.curve[-1].get("nrmse_on_policy") or float("nan")),
+            open_loop_error=float("nan"),
+            open_loop_steps=0,
+            extra=self.identity,
+        )
+        save_model(self._file("model", iteration), learner.model, info)
+        state = {"identity": self.identity, "curve": learner.curve, "wall_s": learner.wall_s}
+        draft = self.folder / f"{_STATE}.partial"
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.folder / _STATE)
+        self._file("model", iteration - 1).unlink(missing_ok=True)
+
+    def restore(self, learner: Learner) -> None:
+        """Put the run in the folder, if there is one, into ``learner``.
+
+        Raises:
+            MbmfError: it is another run, or damaged.
+        """
+        file = self.folder / _STATE
+        if not file.exists():
+            return
+        try:
+            state = json.loads(file.read_text("utf-8"))
+            identity, curve, wall_s = state["identity"], state["curve"], float(state["wall_s"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
+        if identity != self.identity:
+            raise MbmfError(f"{self.folder} holds another run: {_difference(identity, self.identity)}; choose another")
+        for iteration in range(1, len(curve) + 1):
+            for name in _STORES:
+                part = self._file(name, iteration)
+                if part.exists():
+                    getattr(learner, name).extend(TransitionStore.load(part, learner.spec))
+        learner.model = load_model(self._file("model", len(curve)), learner.spec)[0]
+        learner.curve, learner.wall_s = curve, wall_s
+        self._saved = {name: len(getattr(learner, name).episodes) for name in _STORES}
+        if learner.steps != curve[-1]["steps"]:
+            raise MbmfError(f"{self.folder}: expected {curve[-1]['steps']} transitions, found {learner.steps}")
+
+    def _file(self, name: str, iteration: int) -> Path:
+        return self.folder / f"{name}_{iteration:04d}.safetensors"
+
+
+def _difference(kept: Any, asked: Any, where: str = "") -> str:
+    """The first place in which two runs differ, for people."""
+    if isinstance(kept, dict) and isinstance(asked, dict):
+        for key in asked.keys() | kept.keys():
+            if kept.get(key) != asked.get(key):
+                return _difference(kept.get(key), asked.get(key), f"{where}.{key}" if where else key)
+    return f"{where} is {kept!r} there, {asked!r} here"

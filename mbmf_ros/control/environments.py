@@ -1,0 +1,109 @@
+"""Environments with a reward, for learning and evaluation: the paper's in our simulation, and Gymnasium's, unchanged."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from mbmf_ros.errors import MbmfError, unknown
+from mbmf_ros.robots import RobotSpec
+from mbmf_ros.robots.sim import MeasuredModel, Simulation, start_measurement
+from mbmf_ros.robots.spec import ForwardReward
+
+TASKS = ("forward", "forward_v5")
+
+
+class Environment(ABC):
+    """Episodes with a reward.
+
+    Attributes:
+        spec: the robot.
+        reward: what a planner needs to know of the reward.
+    """
+
+    spec: RobotSpec
+    reward: ForwardReward
+
+    @abstractmethod
+    def reset(self, seed: int) -> np.ndarray:
+        """Begin an episode; the first measurement (nm,). The seed alone decides about it."""
+
+    @abstractmethod
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
+        """Hold ``action`` (nu,) for one control period: measurement after it (nm,), reward, and whether it ended."""
+
+
+class PaperForward(Environment):
+    """Moving forward as the paper's environments reward it ("paper-style return").
+
+    ``v_x + bonus - effort |u|^2`` with the velocity of the whole robot's centre of mass at the end of the step and the
+    action as normalised to [-1, 1]; starts are perturbed with a variance of 0.001 (appendix A).
+
+    Raises:
+        MbmfError: the robot has no such task.
+    """
+
+    def __init__(self, spec: RobotSpec):
+        if spec.forward is None:
+            raise MbmfError(f"robot {spec.name!r} has no reward for moving forward: its spec's `forward` is not set")
+        self.spec, self.reward = spec, spec.forward
+        self.simulation = Simulation(spec)
+
+    def reset(self, seed: int) -> np.ndarray:
+        return self.simulation.reset(start_measurement(self.spec, np.random.default_rng(seed), 0.001**0.5))
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
+        action = np.clip(action, -1.0, 1.0)
+        m = self.simulation.step(action)
+        reward = self.reward
+        velocity = float(self.simulation.center_of_mass()[3])
+        value = velocity + reward.bonus - reward.effort * float(np.square(action).sum())
+        return m, value, not self._alive(m)
+
+    def _alive(self, m: np.ndarray) -> bool:
+        w, x, y, z = m[3:7] ** 2
+        low, high = self.reward.alive_height_m
+        return low <= m[2] <= high and w - x - y + z >= self.reward.min_up
+
+
+class GymnasiumForward(Environment):
+    """Gymnasium's own environment, unchanged; only its physics state is read, as measurements.
+
+    Raises:
+        MbmfError: there is none of this robot at its control period.
+    """
+
+    def __init__(self, spec: RobotSpec):
+        import gymnasium  # it takes a second
+
+        if not spec.gymnasium_id or spec.gymnasium_forward is None:
+            raise MbmfError(f"robot {spec.name!r} is none of Gymnasium's environments; try '{spec.name}_v5' or 'ant'")
+        self.spec, self.reward = spec, spec.gymnasium_forward
+        self.environment = gymnasium.make(spec.gymnasium_id)
+        inner = self.environment.unwrapped
+        self._data = inner.data  # type: ignore[attr-defined]
+        self._measured = MeasuredModel(spec, inner.model)  # type: ignore[attr-defined]
+
+    def reset(self, seed: int) -> np.ndarray:
+        self.environment.reset(seed=seed)
+        return self._measured.measure(self._data)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
+        control = np.empty(self.spec.nu)
+        control[self._measured.actuators] = np.clip(action, -1.0, 1.0)
+        _, reward, terminated, _, _ = self.environment.step(control)
+        return self._measured.measure(self._data), float(reward), bool(terminated)
+
+
+def environment(spec: RobotSpec, task: str) -> Environment:
+    """The environment of a task.
+
+    Raises:
+        MbmfError: no such task, or the robot does not have it.
+    """
+    if task == "forward":
+        return PaperForward(spec)
+    if task == "forward_v5":
+        return GymnasiumForward(spec)
+    raise unknown("task", task, TASKS)
