@@ -1,27 +1,30 @@
-"""Rosbag2 folders and MCAP files as sequences of RobotState messages, read without ROS."""
+"""Rosbag2 bags as sequences of RobotState messages, read without ROS, whole or torn.
+
+Neither ``metadata.yaml`` nor an index is needed: what a killed recorder left behind is read as far as it is whole.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
-import shutil
-import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rosbags.interfaces import Connection, MessageDefinitionFormat
-from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from mbmf_ros.data.mcap import begins, is_whole, mend
+from mbmf_ros.data import mcap, sqlite_bag
+from mbmf_ros.data.mcap import Channel, McapScan
+from mbmf_ros.data.sqlite_bag import SqliteScan
+from mbmf_ros.data.unpacking import SUFFIXES, unpack_file, unpack_message
 from mbmf_ros.errors import MbmfError
 
 STATE_TYPE = "mbmf_ros/msg/RobotState"
-METADATA = "metadata.yaml"
 
 
 def state_definition() -> str:
@@ -38,6 +41,7 @@ def state_definition() -> str:
     raise MbmfError(f"no RobotState.msg near {here}: expected msg/ of the source tree or share/mbmf_ros/msg; reinstall")
 
 
+@functools.cache
 def state_types() -> Typestore:
     """The standard message types and RobotState, for ``rosbags``."""
     store = get_typestore(Stores.ROS2_HUMBLE)
@@ -47,72 +51,128 @@ def state_types() -> Typestore:
 
 def file_number(file: Path) -> int:
     """The number at the end of a file's name, as rosbag2 numbers the files of a bag."""
-    found = re.search(r"_(\d+)\.mcap$", file.name)
+    found = re.search(r"(\d+)\.(?:mcap|db3)(?:\.\w+)?$", file.name)
     return int(found.group(1)) if found else 0
 
 
 def bag_files(folder: Path) -> list[Path]:
-    """The folder's MCAP files in the order of their numbers; those that broke off before they began are left out."""
-    return sorted(filter(begins, folder.glob("*.mcap")), key=lambda file: (file_number(file), file.name))
+    """The folder's recordings in the order of their numbers."""
+    files = [file for file in folder.iterdir() if _is_recording(file)]
+    return sorted(files, key=lambda file: (file_number(file), file.name))
 
 
-def read_states(path: Path) -> Iterator[tuple[str, Any]]:
-    """Topic and decoded message of every RobotState; a message that cannot be decoded is None.
+def bags(path: Path) -> list[list[Path]]:
+    """The files of each bag there: of a bag's folder, or of every folder below one that is none, or one file.
 
     Raises:
-        MbmfError: it is no log, or damaged beyond its end.
+        MbmfError: there is no bag.
     """
-    for part in _parts(path):
-        with open_bag(part) as reader:
-            connections = [connection for connection in reader.connections if connection.msgtype == STATE_TYPE]
-            types = {connection.id: _types(connection) for connection in connections}
-            for connection, _, data in reader.messages(connections) if connections else ():
-                yield connection.topic, _decoded(types[connection.id], data)
-
-
-def _parts(path: Path) -> list[Path]:
-    """What to open: the bag as a whole, or its files one by one if one of them is torn or the metadata is missing."""
     if path.is_file():
-        return [path]
-    files = bag_files(path)
-    if (path / METADATA).exists() and all(map(is_whole, files)):
-        return [path]
-    return files
+        return [[path]]
+    if not path.is_dir():
+        raise MbmfError(f"there is no log {path}; expected a rosbag2 folder, or an .mcap or .db3 file")
+    folders = [path] if bag_files(path) else sorted({file.parent for file in path.rglob("*") if _is_recording(file)})
+    if not folders:
+        raise MbmfError(f"there is no bag in {path}; expected .mcap or .db3 files there or in folders below")
+    return [bag_files(folder) for folder in folders]
 
 
-@contextlib.contextmanager
-def open_bag(part: Path) -> Iterator[Reader]:
-    """An open reader of a bag or file; of a torn file, a mended copy is read.
+@dataclass(frozen=True)
+class Heard:
+    """A RobotState message of a bag.
+
+    Attributes:
+        file: number of the file in the bag.
+        topic: on which it was heard.
+        time_ns: when it was recorded.
+        state: the message; None if it cannot be decoded.
+    """
+
+    file: int
+    topic: str
+    time_ns: int
+    state: Any
+
+
+class StateReader:
+    """Every RobotState message of a bag.
+
+    Args:
+        files: of the bag, in order.
+        topics: only these; all by default.
+
+    Attributes:
+        others: topics of other types in the bag, with the type.
+        damages: what could not be read; known when all messages have been read.
+    """
+
+    def __init__(self, files: Collection[Path], topics: Collection[str] = ()):
+        self.others: dict[str, str] = {}
+        self.damages: list[str] = []
+        self._files, self._topics = files, topics
+
+    def __iter__(self) -> Iterator[Heard]:
+        """All messages in the order in which they were recorded.
+
+        Raises:
+            MbmfError: the messages lack a field, or the only file is no recording.
+            OSError: a file cannot be read.
+        """
+        for number, file in enumerate(self._files):
+            with contextlib.ExitStack() as stack:
+                try:
+                    scan = _scan(file, stack)
+                except MbmfError as error:
+                    if len(self._files) == 1:
+                        raise
+                    if file.stat().st_size:  # a recorder that was killed at once leaves an empty file
+                        self.damages.append(str(error))
+                    continue
+                for channel, time_ns, data in scan.messages():
+                    if channel.message_type == STATE_TYPE and (not self._topics or channel.topic in self._topics):
+                        yield Heard(number, channel.topic, time_ns, _decoded(channel, data))
+                self.others |= {c.topic: c.message_type for c in scan.channels.values() if c.message_type != STATE_TYPE}
+                self.damages += [scan.damage] if scan.damage else []
+
+
+def _is_recording(file: Path) -> bool:
+    name = file.name.removesuffix(file.suffix) if file.suffix in SUFFIXES else file.name
+    return name.endswith((".mcap", ".db3")) and file.is_file()
+
+
+def _scan(file: Path, stack: contextlib.ExitStack) -> McapScan | SqliteScan:
+    """A scan of a recording; of an unpacked copy, if it is compressed as a whole.
 
     Raises:
-        MbmfError: it is no log, or turns out to be damaged while it is read.
+        MbmfError: it is no recording.
     """
-    with contextlib.ExitStack() as stack:
-        readable = part
-        if part.suffix == ".mcap" and not is_whole(part):
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mbmf_ros_"))
-            readable = Path(shutil.copy(part, folder))
-            mend(readable)
-        try:
-            yield stack.enter_context(Reader(readable))
-        except (ReaderError, TypesysError, struct.error) as error:
-            raise MbmfError(f"{part} is no readable log ({error}); try `ros2 bag reindex`") from error
+    if file.suffix in SUFFIXES:
+        file = unpack_file(file, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mbmf_ros_"))))
+    with file.open("rb") as opened:
+        if opened.read(len(sqlite_bag.MAGIC)) == sqlite_bag.MAGIC:
+            return SqliteScan(file)
+    if not mcap.begins(file):
+        raise mcap.not_mcap(file)
+    return McapScan(file)
 
 
-def _types(connection: Connection) -> Typestore:
-    """Types to decode a connection by: the definition that the bag carries, or else ours."""
+@functools.lru_cache(maxsize=64)
+def _types(definition: str) -> Typestore:
+    """Types to decode messages by: the definition that the bag carries, or else ours."""
     ours = state_types()
-    if connection.msgdef.format != MessageDefinitionFormat.MSG:
-        return ours
     store = get_typestore(Stores.EMPTY)
-    store.register(get_types_from_msg(connection.msgdef.data, STATE_TYPE))
+    try:
+        store.register(get_types_from_msg(definition, STATE_TYPE))
+    except TypesysError:  # there is none, or it is damaged
+        return ours
     fields = {name for name, _ in store.fielddefs[STATE_TYPE][1]}
     if missing := [name for name, _ in ours.fielddefs[STATE_TYPE][1] if name not in fields]:
         raise MbmfError(f"the log's {STATE_TYPE} has no field {missing[0]!r}; it was written by another version")
     return store
 
 
-def _decoded(types: Typestore, data: bytes) -> Any:
-    with contextlib.suppress(SerdeError, struct.error, UnicodeDecodeError, ValueError, IndexError):
-        return types.deserialize_cdr(data, STATE_TYPE)
+def _decoded(channel: Channel, data: bytes) -> Any:
+    types = _types(channel.definition) if channel.definition else state_types()
+    with contextlib.suppress(SerdeError, MbmfError):
+        return types.deserialize_cdr(unpack_message(data), STATE_TYPE) if channel.encoding == "cdr" else None
     return None

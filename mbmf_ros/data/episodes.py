@@ -110,6 +110,10 @@ class EpisodeBuilder:
         self.rejected += 1
         self.problem = problem
 
+    def interrupt(self) -> None:
+        """What comes next does not follow what came before, whatever its numbers say."""
+        self._last = None
+
     def add_store(self, store: TransitionStore) -> None:
         """Take whole episodes that were recorded before."""
         for episode in store.episodes:

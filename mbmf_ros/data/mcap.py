@@ -1,176 +1,171 @@
-"""Writing one MCAP file that is whole after every flush, and mending one that is not.
+"""MCAP files: their records, how much of a file is whole, its messages, and mending. Format: https://mcap.dev/spec
 
-Every flush is a single write of a chunk followed by the closing records, which the next chunk overwrites. So a log
-that is still being written, or whose writer was killed, opens in any MCAP reader; only a flush torn in the middle (a
-power cut) needs :func:`mend`. Format: https://mcap.dev/spec
+Messages are read along the chain of records and without the index, so that a file needs no end to be read.
 """
 
 from __future__ import annotations
 
+import io
+import itertools
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from mbmf_ros.data.unpacking import unpack
 from mbmf_ros.errors import MbmfError
 
 MAGIC = b"\x89MCAP0\r\n"
-_HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _MESSAGE_INDEX, _CHUNK_INDEX = range(1, 9)
-_ATTACHMENT, _STATISTICS, _METADATA, _SUMMARY_OFFSET, _DATA_END = 0x09, 0x0B, 0x0C, 0x0E, 0x0F
-_DATA = {_HEADER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _MESSAGE_INDEX, _ATTACHMENT, _METADATA}  # before the data's end
-_SCHEMA_ID = _CHANNEL_ID = 1
+HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX, CHUNK_INDEX = range(1, 9)
+ATTACHMENT, STATISTICS, METADATA, SUMMARY_OFFSET, DATA_END = 0x09, 0x0B, 0x0C, 0x0E, 0x0F
+_KNOWN = {*range(HEADER, DATA_END + 1), *range(0x80, 0x100)}  # the latter are private, for others to ignore
+_INDEX = {FOOTER, CHUNK_INDEX, 0x0A, STATISTICS, 0x0D, SUMMARY_OFFSET}  # never before the data's end
+_MOST_TORN = 1 << 25  # bytes; a torn end is shorter, or else the damage is in the middle
+
+Scanned = tuple["Channel", int, bytes]
 
 
-def _text(text: str) -> bytes:
-    data = text.encode()
+def text(value: str) -> bytes:
+    """A string as MCAP writes it."""
+    data = value.encode()
     return struct.pack("<I", len(data)) + data
 
 
-def _record(opcode: int, content: bytes) -> bytes:
+def record(opcode: int, content: bytes) -> bytes:
+    """A record as MCAP writes it."""
     return struct.pack("<BQ", opcode, len(content)) + content
 
 
-def _footer(summary_start: int, summary_offset_start: int) -> bytes:
-    return _record(_FOOTER, struct.pack("<QQI", summary_start, summary_offset_start, 0)) + MAGIC
+def footer(summary_start: int, summary_offset_start: int) -> bytes:
+    """The end of a file."""
+    return record(FOOTER, struct.pack("<QQI", summary_start, summary_offset_start, 0)) + MAGIC
 
 
-_CLOSING = _record(_DATA_END, struct.pack("<I", 0)) + _footer(0, 0)
+CLOSING = record(DATA_END, struct.pack("<I", 0)) + footer(0, 0)
+"""The end of a file without an index."""
 
 
-class McapWriter:
-    """An MCAP file of one topic.
+@dataclass(frozen=True)
+class Channel:
+    """What the messages of one channel are.
 
-    Args:
-        path: the new file.
-        topic: topic name.
-        message_type: its ROS type, such as ``mbmf_ros/msg/RobotState``.
-        definition: the type's definition with all types it needs, in the format of ``ros2msg`` schemas.
-
-    Raises:
-        OSError: the file exists already or cannot be written.
+    Attributes:
+        topic: name.
+        message_type: such as ``mbmf_ros/msg/RobotState``.
+        encoding: of the messages: ``cdr``.
+        definition: of the type, in the format of ``ros2msg`` schemas; empty if there is none in that format.
     """
 
-    def __init__(self, path: Path, topic: str, message_type: str, definition: str):
+    topic: str
+    message_type: str
+    encoding: str
+    definition: str
+
+
+class McapScan:
+    """The messages of a file, one after the other, as far as it is whole.
+
+    A chunk with a wrong checksum is left out. Where the chain of records breaks, reading ends.
+
+    Attributes:
+        channels: by number, as far as they are known.
+        damage: what was left out; known when all messages have been read.
+    """
+
+    def __init__(self, path: Path):
         self.path = path
-        self.messages = 0
-        self.first_ns = self.last_ns = 0
-        self._schema = _record(
-            _SCHEMA,
-            struct.pack("<H", _SCHEMA_ID) + _text(message_type) + _text("ros2msg") + _text(definition),
-        )
-        qos = _text("offered_qos_profiles") + _text("")
-        self._channel = _record(
-            _CHANNEL,
-            struct.pack("<HH", _CHANNEL_ID, _SCHEMA_ID)
-            + _text(topic)
-            + _text("cdr")
-            + struct.pack("<I", len(qos))
-            + qos,
-        )
-        self._chunk = bytearray()
-        self._index: list[tuple[int, int]] = []  # log time [ns] and offset in the chunk of each pending message
-        self._chunk_indices: list[bytes] = []
-        self._end = 0  # of the data section, where the closing records begin
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        try:
-            start = MAGIC + _record(_HEADER, _text("ros2") + _text("mbmf_ros")) + self._schema + self._channel
-            self._append(start, _CLOSING)
-        except OSError:
-            os.close(self._file)
-            raise
+        self.damage = ""
+        self.channels: dict[int, Channel] = {}
+        self._schemas: dict[int, tuple[str, str]] = {}  # name and definition
 
-    @property
-    def size(self) -> int:
-        """Bytes written and pending."""
-        return self._end + len(self._chunk)
-
-    @property
-    def pending(self) -> int:
-        """Messages that a kill would lose."""
-        return len(self._index)
-
-    def write(self, data: bytes, time_ns: int) -> None:
-        """Add a serialised message to the pending chunk; times that do not grow are moved behind the last one."""
-        time_ns = max(time_ns, self.last_ns + 1)
-        if not self.first_ns:
-            self.first_ns = time_ns
-        self.last_ns = time_ns
-        self._index.append((time_ns, len(self._chunk)))
-        content_size = 22 + len(data)
-        self._chunk += struct.pack("<BQHIQQ", _MESSAGE, content_size, _CHANNEL_ID, self.messages, time_ns, time_ns)
-        self._chunk += data
-        self.messages += 1
-
-    def flush(self) -> None:
-        """Write the pending chunk.
+    def messages(self) -> Iterator[Scanned]:
+        """Channel, log time [ns] and data of every message; within a chunk in the order of time.
 
         Raises:
-            OSError: no space, or another fault; the file then still is as it was before, and the chunk still pending.
+            MbmfError: the file does not begin like an MCAP file.
+            OSError: it cannot be read.
         """
-        if not self._index:
-            return
-        span = struct.pack("<QQ", self._index[0][0], self._index[-1][0])
-        sizes = struct.pack("<QI", len(self._chunk), zlib.crc32(self._chunk)) + _text("")
-        chunk = _record(_CHUNK, span + sizes + struct.pack("<Q", len(self._chunk)) + self._chunk)
-        entries = b"".join(struct.pack("<QQ", *entry) for entry in self._index)
-        index = _record(_MESSAGE_INDEX, struct.pack("<HI", _CHANNEL_ID, len(entries)) + entries)
-        where = struct.pack("<QQIHQ", self._end, len(chunk), 10, _CHANNEL_ID, self._end + len(chunk))
-        lengths = struct.pack("<Q", len(index)) + _text("") + struct.pack("<QQ", len(self._chunk), len(self._chunk))
-        self._append(chunk + index, _CLOSING)
-        self._chunk_indices.append(_record(_CHUNK_INDEX, span + where + lengths))
-        self._chunk.clear()
-        self._index.clear()
+        size, whole_to = self.path.stat().st_size, 0
+        with self.path.open("rb") as file:
+            if not begins(self.path):
+                raise not_mcap(self.path)
+            file.seek(len(MAGIC))
+            for opcode, start, content in _records(file, size):
+                if opcode == DATA_END:
+                    return
+                if opcode in _INDEX:
+                    break
+                try:
+                    yield from self._chunk(content) if opcode == CHUNK else self._take(opcode, content)
+                except (MbmfError, struct.error, UnicodeDecodeError) as error:
+                    self.damage = f"{self.path.name}: {len(content)} bytes at {start} are damaged ({error})"
+                whole_to = start + 9 + len(content)
+        if whole_to < size:
+            self.damage = f"{self.path.name}: the last {size - whole_to} bytes are no whole record"
 
-    def close(self) -> None:
-        """Flush, write the index that lets readers seek, and close.
+    def _chunk(self, content: bytes) -> list[Scanned]:
+        """The messages in a chunk, in the order of time."""
+        inner = _chunk_data(content)
+        found = [self._take(opcode, part) for opcode, _, part in _records(io.BytesIO(inner), len(inner))]
+        return sorted(itertools.chain.from_iterable(found), key=lambda message: message[1])
 
-        Raises:
-            OSError: no space; what was flushed before is whole all the same.
-        """
-        try:
-            self.flush()
-            self._append(_record(_DATA_END, struct.pack("<I", 0)) + self._summary(), b"")
-            os.fsync(self._file)
-        finally:
-            os.close(self._file)
-
-    def abandon(self) -> None:
-        """Close without writing anything more."""
-        os.close(self._file)
-
-    def _summary(self) -> bytes:
-        start = self._end + len(_record(_DATA_END, b"\0\0\0\0"))
-        flushed = self.messages - len(self._index)
-        statistics = struct.pack(
-            "<QHIIIIQQIHQ",
-            *(flushed, 1, 1, 0, 0, len(self._chunk_indices), self.first_ns, self.last_ns, 10, _CHANNEL_ID, flushed),
-        )
-        groups = [(_SCHEMA, self._schema), (_CHANNEL, self._channel), (_STATISTICS, _record(_STATISTICS, statistics))]
-        if self._chunk_indices:
-            groups.append((_CHUNK_INDEX, b"".join(self._chunk_indices)))
-        offsets, at = b"", start
-        for opcode, group in groups:
-            offsets += _record(_SUMMARY_OFFSET, struct.pack("<BQQ", opcode, at, len(group)))
-            at += len(group)
-        return b"".join(group for _, group in groups) + offsets + _footer(start, at)
-
-    def _append(self, data: bytes, closing: bytes) -> None:
-        """Overwrite the closing records by ``data`` and new ones, or leave the file as it was."""
-        try:
-            _write_at(self._file, data + closing, self._end)
-        except OSError:
-            if self._end:
-                _write_at(self._file, _CLOSING, self._end)  # over the old ones: needs no space
-            os.ftruncate(self._file, self._end + len(_CLOSING) if self._end else 0)
-            raise
-        self._end += len(data)
+    def _take(self, opcode: int, content: bytes) -> Iterator[Scanned]:
+        """What a record outside or inside of a chunk says."""
+        if opcode == MESSAGE:
+            channel_id, _, time_ns, _ = struct.unpack_from("<HIQQ", content)
+            if channel_id in self.channels:
+                yield self.channels[channel_id], time_ns, content[22:]
+        elif opcode == SCHEMA:
+            name, at = _read_text(content, 2)
+            encoding, at = _read_text(content, at)
+            definition, _ = _read_text(content, at) if encoding == "ros2msg" else ("", 0)
+            self._schemas[struct.unpack_from("<H", content)[0]] = (name, definition)
+        elif opcode == CHANNEL:
+            number, schema = struct.unpack_from("<HH", content)
+            topic, at = _read_text(content, 4)
+            kind, definition = self._schemas.get(schema, ("", ""))
+            self.channels[number] = Channel(topic, kind, _read_text(content, at)[0], definition)
 
 
-def _write_at(file: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(file, view, offset)
-        view, offset = view[written:], offset + written
+def not_mcap(path: Path) -> MbmfError:
+    """The error of a file that is no MCAP file."""
+    return MbmfError(f"{path} does not begin like an MCAP file: expected a log, found something else; remove it")
+
+
+def library(path: Path) -> str:
+    """What wrote the file, as it says itself; empty if it does not begin like an MCAP file."""
+    if not begins(path):
+        return ""
+    with path.open("rb") as file:
+        file.seek(len(MAGIC))
+        _, _, content = next(_records(file, path.stat().st_size))
+    try:
+        return _read_text(content, _read_text(content, 0)[1])[0]
+    except (MbmfError, struct.error, UnicodeDecodeError):
+        return ""
+
+
+def tally(path: Path) -> tuple[int, int, int]:
+    """Number of messages, and log times [ns] of the first and last one, of a whole file.
+
+    Raises:
+        MbmfError: it is none.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        file.seek(-len(footer(0, 0)), os.SEEK_END)
+        (summary_start,) = struct.unpack_from("<Q", (ending := file.read()), 9)
+        if ending.endswith(MAGIC) and 0 < summary_start < file.tell():
+            file.seek(summary_start)
+            for opcode, _, content in _records(file, path.stat().st_size):
+                if opcode == STATISTICS and len(content) >= 42:
+                    count, *_, first_ns, last_ns = struct.unpack_from("<QHIIIIQQ", content)
+                    return count, first_ns, last_ns
+    times = [time_ns for _, time_ns, _ in McapScan(path).messages()]
+    return len(times), min(times, default=0), max(times, default=0)
 
 
 def begins(path: Path) -> bool:
@@ -184,7 +179,7 @@ def begins(path: Path) -> bool:
     if len(head) < len(MAGIC) + 9 or not head.startswith(MAGIC):
         return False
     opcode, length = struct.unpack_from("<BQ", head, len(MAGIC))
-    return opcode == _HEADER and len(head) + length <= path.stat().st_size
+    return opcode == HEADER and len(head) + length <= path.stat().st_size
 
 
 def is_whole(path: Path) -> bool:
@@ -195,62 +190,111 @@ def is_whole(path: Path) -> bool:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        if size < len(MAGIC) + len(_CLOSING) or file.read(len(MAGIC)) != MAGIC:
+        if size < len(MAGIC) + len(CLOSING) or file.read(len(MAGIC)) != MAGIC:
             return False
-        file.seek(size - len(_CLOSING))
+        file.seek(size - len(CLOSING))
         closing = file.read()
-    footer_at = len(closing) - len(_footer(0, 0))
-    if closing[footer_at : footer_at + 9] != _CLOSING[footer_at : footer_at + 9] or not closing.endswith(MAGIC):
+    footer_at = len(closing) - len(footer(0, 0))
+    if closing[footer_at : footer_at + 9] != CLOSING[footer_at : footer_at + 9] or not closing.endswith(MAGIC):
         return False
     (summary_start,) = struct.unpack_from("<Q", closing, footer_at + 9)
-    return summary_start > 0 or (closing[0] == _DATA_END and _data_end(path) == size - len(_CLOSING))
+    return summary_start > 0 or (closing[0] == DATA_END and _data_end(path) == size - len(CLOSING))
 
 
 def mend(path: Path) -> int:
     """Cut a torn file after its last whole chunk and close it properly; returns how many bytes were cut off.
 
     Raises:
-        MbmfError: there is no whole beginning; it is no MCAP file.
+        MbmfError: there is no whole beginning, or the damage is not at the end; the file is left as it is.
         OSError: it cannot be written.
     """
     end = _data_end(path)
     if not end:
-        raise MbmfError(f"{path} does not begin like an MCAP file: expected a log, found something else; remove it")
+        raise not_mcap(path)
     lost = path.stat().st_size - end
+    if lost > _MOST_TORN:
+        raise MbmfError(f"{path} is damaged at byte {end}, with {lost} bytes after that; it is left as it is")
     file = os.open(path, os.O_RDWR)
     try:
         os.ftruncate(file, end)
-        _write_at(file, _CLOSING, end)
+        write_at(file, CLOSING, end)
         os.fsync(file)
     finally:
         os.close(file)
     return lost
 
 
+def write_at(file: int, data: bytes, offset: int) -> None:
+    """Write all of ``data``.
+
+    Raises:
+        OSError: a part of it may have been written.
+    """
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(file, view, offset)
+        view, offset = view[written:], offset + written
+
+
 def _data_end(path: Path) -> int:
-    """Where the whole records of the data section end; 0 if not even the first one is whole."""
-    size, end = path.stat().st_size, 0
+    """Where the sound records of the data section end; 0 if not even the header is whole."""
+    if not begins(path):
+        return 0
+    size, end, chunk_sound = path.stat().st_size, 0, True
     with path.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            return 0
-        while len(head := file.read(9)) == 9:
-            opcode, length = struct.unpack("<BQ", head)
-            stop = file.tell() + length
-            if opcode not in _DATA or stop > size or (opcode == _CHUNK and not _sound(file.read(length))):
+        file.seek(len(MAGIC))
+        for opcode, start, content in _records(file, size):
+            if opcode == DATA_END or opcode in _INDEX:
                 break
-            end = file.seek(stop)
+            if opcode == CHUNK:
+                chunk_sound = _sound(content)
+            if chunk_sound or opcode not in (CHUNK, MESSAGE_INDEX):
+                end = start + 9 + len(content)
     return end
 
 
+def _records(file: BinaryIO, size: int) -> Iterator[tuple[int, int, bytes]]:
+    """Opcode, place and content of the records from here on, as far as they are whole."""
+    start = file.tell()
+    while len(head := file.read(9)) == 9:
+        opcode, length = struct.unpack("<BQ", head)
+        if start + 9 + length > size or opcode not in _KNOWN:
+            return
+        yield opcode, start, file.read(length)
+        start += 9 + length
+
+
+def _chunk_data(content: bytes) -> bytes:
+    """The records in a chunk.
+
+    Raises:
+        MbmfError: they are not whole.
+    """
+    if len(content) < 32:
+        raise MbmfError(f"a chunk has at least 32 bytes, got {len(content)}")
+    _, _, raw_size, checksum = struct.unpack_from("<QQQI", content)
+    name, at = _read_text(content, 28)
+    (size,) = struct.unpack_from("<Q", content, at)
+    if at + 8 + size > len(content):
+        raise MbmfError(f"expected a chunk of {at + 8 + size} bytes, got {len(content)}")
+    data = unpack(content[at + 8 : at + 8 + size], name)
+    if len(data) != raw_size or (checksum and zlib.crc32(data) != checksum):
+        raise MbmfError("the checksum of a chunk is wrong")
+    return data
+
+
 def _sound(chunk: bytes) -> bool:
-    """Whether a chunk record's content has the length and, uncompressed, the checksum that it states."""
-    if len(chunk) < 32:
+    """Whether a chunk record's content is whole."""
+    try:
+        _chunk_data(chunk)
+    except (MbmfError, struct.error, UnicodeDecodeError):
         return False
-    _, _, raw_size, checksum, name_size = struct.unpack_from("<QQQII", chunk)
-    if len(chunk) < 40 + name_size:
-        return False
-    (size,) = struct.unpack_from("<Q", chunk, 32 + name_size)
-    data = chunk[40 + name_size :]
-    if len(data) != size:
-        return False
-    return name_size > 0 or (len(data) == raw_size and (not checksum or zlib.crc32(data) == checksum))
+    return True
+
+
+def _read_text(content: bytes, at: int) -> tuple[str, int]:
+    """A string and where it ends."""
+    (length,) = struct.unpack_from("<I", content, at)
+    if (end := at + 4 + length) > len(content):
+        raise MbmfError(f"expected a text of {length} bytes, got {len(content) - at - 4}")
+    return content[at + 4 : end].decode(), end

@@ -52,7 +52,7 @@ class DynamicsLearner(Node):
         self._home = home(self._spec.name, self.get_namespace())
         self._recorder = self._open_recorder(run)
         self._kept = KeptModel(self._recorder.folder, run)
-        self._error_told = self._full_told = False
+        self._error_told = ""
         self._message = ""
         self._reported_at = 0.0
         self._rejects = Rejects()
@@ -88,10 +88,16 @@ class DynamicsLearner(Node):
         elif self._config.log_dir:
             folder = Path(self._config.log_dir).expanduser()
         c, topic = self._config, self.resolve_topic_name("state")
-        recorder = Recorder(self._spec, folder, topic, c.max_transitions, 1_000_000 * c.max_log_mb)
-        for note in recorder.notes:
+        return Recorder(self._spec, folder, topic, c.max_transitions, 1_000_000 * c.max_log_mb)
+
+    def _tell_about_log(self) -> None:
+        for note in self._recorder.notes:
             self.get_logger().info(note)
-        return recorder
+        self._recorder.notes.clear()
+        if self._recorder.error != self._error_told:
+            self._error_told = self._recorder.error
+            if self._error_told:
+                self.get_logger().error(self._error_told)
 
     def _on_state(self, data: bytes) -> None:
         if self._paused:
@@ -126,12 +132,7 @@ class DynamicsLearner(Node):
 
     def _on_tick(self) -> None:
         self._recorder.flush_if_due()
-        if self._recorder.error and not self._error_told:
-            self._error_told = True
-            self.get_logger().error(self._recorder.error)
-        if self._recorder.full and not self._full_told:
-            self._full_told = True
-            self.get_logger().warning(f"{self._recorder.full} (max_log_mb); learning goes on")
+        self._tell_about_log()
         if self._training is not None and (verdict := self._training.poll()) is not None:
             self._training = None
             if verdict.accepted:
@@ -266,14 +267,14 @@ class DynamicsLearner(Node):
             "transitions": self._recorder.ticks.transitions,
             "states logged": self._recorder.logged,
             "states while paused": self._passed,
-            "log": self._recorder.error or self._recorder.full or self._recorder.folder or "off",
+            "states waiting for the disk": self._recorder.waiting,
+            "states given up": self._recorder.given_up,
+            "log": self._recorder.error or self._recorder.folder or "off",
             "model version": self._version,
             "training": f"{self._training.progress:.0%}" if self._training else self._training_error or "idle",
         }
         if self._recorder.error:
             return ERROR, self._recorder.error, values
-        if self._recorder.full:
-            return WARN, self._recorder.full, values
         if self._training_error:
             return WARN, self._training_error, values
         return OK, self._message, values
@@ -284,7 +285,7 @@ class DynamicsLearner(Node):
             self._training.cancel()
             self._training = None
         self._recorder.close()
-        if self._recorder.error and not self._error_told:
+        if self._recorder.error != self._error_told:
             print(f"error: {self._recorder.error}", file=sys.stderr)
         super().destroy_node()
 

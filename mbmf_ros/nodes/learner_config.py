@@ -18,7 +18,9 @@ class LearnerConfig:
         "default",
         "folder to log every state to (MCAP); default: ~/.ros/mbmf_ros/<namespace>/<robot>/<run>; empty: none",
     )
-    max_log_mb: int = option(2000, "a log folder this large is not written to any more [MB]; 0: no limit", low=0)
+    max_log_mb: int = option(
+        2000, "beyond that the oldest files of the log folder are dropped [MB]; 0: no limit", low=0
+    )
     model_path: str = option("default", "model to begin with: a file; default: the shipped one; empty: none")
     save_path: str = option(
         "default", "file of ~/save and ~/load; default: ~/.ros/mbmf_ros/<namespace>/<robot>/model.safetensors"

@@ -27,7 +27,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from mbmf_ros.data import mcap
 from mbmf_ros.data.collect import CollectConfig, collect_random
-from mbmf_ros.data.log import read_log
+from mbmf_ros.data.read_log import read_log
 from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.dynamics.dataset import make_dataset
 from mbmf_ros.dynamics.io import ModelInfo, layout_hash, load_model, model_from_bytes, save_model
@@ -305,12 +305,6 @@ def test_without_a_usable_disk_it_says_so_once_and_learns_all_the_same(
     bridge.until(lambda: bridge.status.logged == count)
     bridge.until(lambda: any(found.level == ERROR and "not logging" in found.message for found in bridge.diagnoses))
     assert bridge.status.state == LearnerStatus.STATE_ERROR
-
-
-def test_a_full_log_is_told_as_a_warning(bridge: Bridge, learner: Callable, monkeypatch: pytest.MonkeyPatch):
-    node = learner(max_log_mb=1)
-    monkeypatch.setattr(node._recorder, "full", "not logging any more: the folder has its 1 MB")
-    bridge.until(lambda: any(found.level == WARN and "1 MB" in found.message for found in bridge.diagnoses))
 
 
 def test_stopping_ends_the_worker(bridge: Bridge, learner: Callable, store: TransitionStore):
