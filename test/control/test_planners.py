@@ -135,7 +135,7 @@ def test_the_warm_start_is_the_last_plan_one_step_later(name: str):
     still = {"noise": 0.0, "iterations": 1} | ({"min_noise": 0.0} if name == "icem" else {})
     planner = make_planner(name, SIZES | still)
     last = torch.linspace(-0.4, 0.4, 6)[:, None].repeat(1, SPEC.nu)
-    warm = Plan(last, last[None], 0.0, {}, torch.empty(0), torch.empty(0))
+    warm = Plan(last, last, last[None], 0.0, {}, torch.empty(0), torch.empty(0))
     found = plan(planner, Reach(), warm)
     torch.testing.assert_close(found.actions, shifted(last))
 
@@ -145,7 +145,7 @@ def test_icem_keeps_its_elites_in_the_race():
     planner = make_planner("icem", SIZES | {"noise": 1e-4, "min_noise": 1e-4, "action_limit": 1.0})
     good = torch.zeros(6, SPEC.nu)
     good[:4] = 0.8
-    warm = Plan(torch.zeros(6, SPEC.nu), good[None], 0.0, {}, torch.empty(0), torch.empty(0))
+    warm = Plan(torch.zeros(6, SPEC.nu), good, good[None], 0.0, {}, torch.empty(0), torch.empty(0))
     found = plan(planner, Reach(), warm)
     assert found.planned_return >= value_of(shifted(good)) - 1e-3
     torch.testing.assert_close(found.elites[0], shifted(good), rtol=0, atol=2e-3)
