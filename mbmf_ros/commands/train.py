@@ -4,28 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.terminal import CONSOLE, at_least, command_line, given, plain, progress, writable, write_json
 
+if TYPE_CHECKING:
+    from mbmf_ros.data.store import TransitionStore
+    from mbmf_ros.robots import RobotSpec
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """Train a dynamics model on recorded transitions and validate it on episodes held out.
+
+    Bags are logs of the learner and what `ros2 bag record` recorded of a robot's state: folders (MCAP or SQLite,
+    compressed or not, whole or torn), folders of such folders, or single files. Standing still is left out.
 
     Examples:
         mbmf train --data data/random.safetensors --out models/ant.safetensors
         mbmf train --data data/random.safetensors --limit 25000 --preset paper --out models/ant_paper.safetensors
+        mbmf train --bag rosbag2_2026_01_31-12_00_00 --topic /robot1/state --out models/robot1.safetensors
     """
 
-    data: tuple[Path, ...]
+    data: tuple[Path, ...] = ()
     """Transition files, written by `mbmf collect`."""
+    bag: tuple[Path, ...] = ()
+    """Bags with RobotState messages, instead of --data or together with it."""
+    topic: tuple[str, ...] = ()
+    """Of the bags, learn from these topics only (default: all with states of the robot)."""
     out: Path
     """Model file to write."""
     robot: str = "ant"
     """Robot."""
     limit: int | None = None
-    """Use only the first so many transitions of each file."""
+    """Use only the first so many transitions of each file and bag."""
     seed: int = 0
     """Of the split, the initial weights and the batches."""
     preset: str = "default"
@@ -43,7 +56,6 @@ class Train:
 
     def run(self) -> int:
         from mbmf_ros.control.presets import preset
-        from mbmf_ros.data.store import TransitionStore
         from mbmf_ros.dynamics.io import save_model
         from mbmf_ros.dynamics.learn import train_model
         from mbmf_ros.experiments.provenance import revision
@@ -51,23 +63,23 @@ class Train:
 
         for option, value, low in (("--limit", self.limit, 1), ("--epochs", self.epochs, 1), ("--seed", self.seed, 0)):
             at_least(option, value, low)
-        if not self.data:
-            raise MbmfError("--data: expected at least one file written by `mbmf collect`")
+        if not (self.data or self.bag):
+            raise MbmfError("--data or --bag: expected at least one file written by `mbmf collect`, or one bag")
+        if self.topic and not self.bag:
+            raise MbmfError("--topic is of bags; give --bag too")
         writable("--out", self.out)
         spec, settings = robot(self.robot), preset(self.preset)
-        store = TransitionStore(spec)
-        for path in self.data:
-            part = TransitionStore.load(path, spec)
-            store.extend(part.head(self.limit) if self.limit else part)
+        store, origins = self._load(spec)
         dynamics, training = settings.dynamics, settings.training
         dynamics = replace(dynamics, **given(profile=self.profile, members=self.members))
         dynamics = replace(dynamics, probabilistic=self.probabilistic or dynamics.probabilistic)
         if self.epochs:
             training = replace(training, epochs=self.epochs, min_updates=0)
-        sources = {
-            source: sum(len(e) for e in store.episodes if e.source == source) for source in ("random", "on_policy")
-        }
-        made = {"data": sources, "commands": [*store.origins, command_line(self)], "revision": revision()}
+        sources = {"random": 0, "on_policy": 0}
+        for episode in store.episodes:
+            sources[episode.source] = sources.get(episode.source, 0) + len(episode)
+        commands = [*store.origins, command_line(self)]
+        made = {"data": sources, "sources": origins, "commands": commands, "revision": revision()}
         with progress("training", 100) as report:
             model, info, validation, fit = train_model(
                 store, dynamics, training, self.seed, lambda share, loss: report(round(100 * share)), made
@@ -78,3 +90,31 @@ class Train:
         CONSOLE.print(f"normalised error of the open-loop change on held-out data, by horizon: {errors}")
         write_json(self.json, {"transitions": store.transitions, "data": sources, **plain(validation), **plain(fit)})
         return 0
+
+    def _load(self, spec: RobotSpec) -> tuple[TransitionStore, dict[str, int]]:
+        """All transitions, and how many each file and bag gave."""
+        from mbmf_ros.data.read_log import read_log
+        from mbmf_ros.data.store import TransitionStore
+        from mbmf_ros.dynamics.holdout import moving
+
+        store, origins = TransitionStore(spec), dict[str, int]()
+        for path in (*self.data, *self.bag):
+            if path in self.data:
+                part = TransitionStore.load(path, spec)
+            else:
+                contents = read_log(path, spec, topics=self.topic)
+                part = moving(contents.store)
+                topics = ", ".join(f"{topic}: {count}" for topic, count in sorted(contents.topics.items()))
+                CONSOLE.print(
+                    f"{path}: {part.transitions} transitions in motion of {contents.messages} states ({topics})"
+                )
+                for damage in contents.damages:
+                    CONSOLE.print(f"{path}: left out: {damage}")
+                if contents.rejected:
+                    CONSOLE.print(f"{path}: {contents.rejected} unusable messages; the last one: {contents.problem}")
+                if not part.transitions:
+                    raise MbmfError(f"{path}: robot {spec.name!r} never moves there; record it while it does")
+            part = part.head(self.limit) if self.limit else part
+            store.extend(part)
+            origins[str(path)] = part.transitions
+        return store, origins
