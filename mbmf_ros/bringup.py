@@ -18,9 +18,8 @@ from mbmf_ros.arguments import SimArguments, Value
 from mbmf_ros.config import load_yaml
 from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.nodes.run_folder import RUN_VARIABLE, new_run
+from mbmf_ros.shared_files import PACKAGE, shared_file
 
-PACKAGE = "mbmf_ros"
-SOURCE = Path(__file__).resolve().parent.parent
 BACK_OFF_S = 1.0  # before the first restart of a node that died
 BAD_INPUT_EXIT = 2  # a node that exits with this said why; starting it again would end the same way
 
@@ -262,17 +261,3 @@ def _check_values(where: str, parameters: Mapping[Any, Any]) -> None:
                 raise MbmfError(
                     f"{where}: {name!r}: expected a list of one kind (1.0 and 2.5, not 1 and 2.5), got {value}"
                 )
-
-
-def shared_file(*parts: str) -> Path:
-    """A file that comes with the package: beside the sources, or below an ament prefix's ``share/mbmf_ros``.
-
-    Raises:
-        MbmfError: it is in neither.
-    """
-    prefixes = [Path(prefix) / "share" / PACKAGE for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(":")]
-    for folder in (SOURCE, *prefixes):
-        path = folder.joinpath(*parts)
-        if path.is_file():
-            return path
-    raise MbmfError(f"cannot find {'/'.join(parts)} of {PACKAGE}; is the workspace built and sourced?")

@@ -11,6 +11,7 @@ import tyro
 
 from mbmf_ros.commands.collect import Collect
 from mbmf_ros.commands.follow import Follow
+from mbmf_ros.commands.learn import Learn
 from mbmf_ros.commands.paths import Paths
 from mbmf_ros.commands.train import Train
 from mbmf_ros.errors import MbmfError
@@ -36,6 +37,7 @@ def _named(name: str, kind: type, more: str = "") -> Any:
 Command = (
     Annotated[Collect, _named("collect", Collect)]
     | Annotated[Train, _named("train", Train)]
+    | Annotated[Learn, _named("learn", Learn)]
     | Annotated[Follow, _named("follow", Follow)]
     | Annotated[Paths, _named("paths", Paths)]
     | Annotated[Up, _named("up", UpConfig, _UP_EXAMPLES)]

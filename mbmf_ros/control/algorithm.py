@@ -115,7 +115,9 @@ class Learner:
         checkpoint: where to keep the run; None: nowhere.
     """
 
-    def __init__(self, spec: RobotSpec, task: str, config: LearnConfig, seed: int, checkpoint: Checkpoint | None = None):
+    def __init__(
+        self, spec: RobotSpec, task: str, config: LearnConfig, seed: int, checkpoint: Checkpoint | None = None
+    ):
         self.spec, self.task, self.config, self.seed = spec, task, config, seed
         self.env = environment(spec, task)
         self.checkpoint = checkpoint
@@ -141,8 +143,11 @@ class Learner:
         return controller
 
     def run(self, budget: int, progress: Callable[[int, str], None] | None = None) -> None:
-        """Learn until ``budget`` environment steps are used; goes on from where it is."""
-        while self.steps < budget:
+        """Learn until ``budget`` environment steps are used; goes on from where it is.
+
+        An iteration of less than a quarter of its length is not begun: that much of the budget may stay unused.
+        """
+        while self.model is None or budget - self.steps >= self.config.iteration_steps / 4:
             started = time.monotonic()
             if self.model is None:
                 self._explore(min(self.config.random_steps, budget))
@@ -159,7 +164,9 @@ class Learner:
             if progress:
                 progress(self.steps, f"{row['return']:.0f}" if returns else "random")
 
-    def evaluate(self, episodes: int = EVALUATION_EPISODES) -> list[float]:
+    def evaluate(
+        self, episodes: int = EVALUATION_EPISODES, progress: Callable[[int], None] | None = None
+    ) -> list[float]:
         """Returns of whole episodes with the present model; they cost no budget and are not learnt from."""
         values = []
         for episode in range(episodes):
@@ -167,6 +174,8 @@ class Learner:
             controller = self.controller(number, evaluating=True)
             act: Actor = lambda m, controller=controller: controller.act(m).action  # noqa: E731
             values.append(roll_out(self.env, act, number, self.env.reward.steps, "evaluation").value)
+            if progress:
+                progress(episode + 1)
         return values
 
     # One iteration ------------------------------------------------------------------------------------------------

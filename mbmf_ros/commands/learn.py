@@ -1,0 +1,120 @@
+"""``mbmf learn``."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.terminal import CONSOLE, at_least, command_line, progress, writable, write_json
+
+
+@dataclass(frozen=True)
+class Learn:
+    """Learn a task from nothing (Algorithm 1 of the paper): random data, train, act, aggregate, retrain.
+
+    The run is kept in a folder after every iteration; the same command goes on from there after an interruption, and
+    ends exactly as if it had not been interrupted.
+
+    Examples:
+        mbmf learn --robot swimmer --task forward --budget 6000 --json out.json
+        mbmf learn --robot half_cheetah_v5 --task forward_v5 --budget 50000 --seed 1 --json out.json
+        mbmf learn --robot hopper --task forward --budget 20000 --set planner_settings.batch_size=128
+        mbmf learn --robot swimmer --task forward --budget 23000 --preset paper
+    """
+
+    robot: str
+    """Robot: ant, ant_paper, half_cheetah, half_cheetah_v5, hopper, hopper_v5, swimmer, swimmer_v5."""
+    task: str = "forward"
+    """forward (paper-style reward in our simulation) or forward_v5 (Gymnasium's environment, unchanged)."""
+    budget: int = 10000
+    """Environment steps to learn from, random ones included."""
+    seed: int = 0
+    """Of everything random."""
+    preset: str = "default"
+    """default (tuned) or paper."""
+    set: tuple[str, ...] = ()
+    """Changes to settings: KEY=VALUE, KEY.KEY=VALUE."""
+    episodes: int = 5
+    """Episodes of the evaluation of the final model; they cost no budget."""
+    folder: Path | None = None
+    """Where to keep the run (default: runs/ROBOT_TASK_PRESET_SEED)."""
+    json: Path | None = None
+    """Write the result here, for programs: steps, final_return, curve, wall_s and more."""
+
+    def run(self) -> int:
+        from mbmf_ros.control.algorithm import resume
+        from mbmf_ros.control.recipes import recipe
+        from mbmf_ros.experiments.provenance import revision
+        from mbmf_ros.robots import robot
+
+        at_least("--budget", self.budget, 2)
+        at_least("--seed", self.seed, 0)
+        at_least("--episodes", self.episodes)
+        if self.json is not None:
+            writable("--json", self.json)
+        spec = robot(self.robot)
+        config = recipe(spec, self.task, self.preset, assignments(self.set))
+        folder = self.folder or Path("runs") / f"{spec.name}_{self.task}_{self.preset}_{self.seed}"
+        learner = resume(spec, self.task, config, self.seed, folder)
+        if learner.curve:
+            CONSOLE.print(f"{folder}: goes on after {learner.steps} steps")
+        if learner.steps > self.budget:
+            raise MbmfError(f"{folder}: the run has {learner.steps} steps already; raise --budget or choose --folder")
+        with progress("learning", self.budget) as report:
+            report(learner.steps)
+
+            def told(steps: int, value: str) -> None:
+                report(steps)
+                CONSOLE.print(f"{steps:>8} steps  return of the iteration's rollouts {value}")
+
+            learner.run(self.budget, told)
+        with progress("evaluating", self.episodes) as report:
+            returns = learner.evaluate(self.episodes, report)
+        final = sum(returns) / len(returns)
+        CONSOLE.print(f"{spec.name}, {self.task}: return {final:.1f} after {learner.steps} steps, kept in {folder}")
+        result = {
+            "robot": spec.name,
+            "task": self.task,
+            "preset": self.preset,
+            "seed": self.seed,
+            "budget": self.budget,
+            "steps": learner.steps,
+            "final_return": final,
+            "final_returns": returns,
+            "curve": learner.curve,
+            "wall_s": learner.wall_s,
+            "command": command_line(self),
+            "revision": revision(),
+            "config": dataclasses.asdict(config),
+        }
+        write_json(self.json, result)
+        return 0
+
+
+def assignments(texts: tuple[str, ...]) -> dict:
+    """Nested mapping of ``KEY.KEY=VALUE`` texts.
+
+    Raises:
+        MbmfError: one that is no assignment.
+    """
+    values: dict = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not all(key.split(".")):
+            raise MbmfError(f"--set: expected KEY=VALUE, for example planner_settings.batch_size=128, got {text!r}")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise MbmfError(f"--set {text!r}: the value is not valid YAML") from error
+        *sections, name = key.split(".")
+        target = values
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise MbmfError(f"--set {text!r}: {section} has a value already")
+        target[name] = parsed
+    return values

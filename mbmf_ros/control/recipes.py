@@ -1,0 +1,66 @@
+"""Learning recipes: settings of Algorithm 1 per robot and task, read from ``config/learn/``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mbmf_ros.config import load_yaml
+from mbmf_ros.control.algorithm import LearnConfig, configured
+from mbmf_ros.data.exploration import ExplorationConfig
+from mbmf_ros.dynamics.model import DynamicsConfig
+from mbmf_ros.dynamics.training import TrainConfig
+from mbmf_ros.errors import MbmfError, unknown
+from mbmf_ros.robots import RobotSpec
+from mbmf_ros.shared_files import shared_file
+
+RECIPES = ("default", "paper")
+
+# What all robots of the paper have in common (appendix A); the rest stands in config/learn/paper.yaml.
+_PAPER_TRAINING = TrainConfig(
+    min_updates=0,
+    batch_size=512,
+    cosine=False,
+    input_noise=0.01,
+    target_noise=0.01,
+    symmetries=False,
+)
+PAPER = LearnConfig(
+    on_policy_share=0.9,
+    first=_PAPER_TRAINING,
+    refit=_PAPER_TRAINING,
+    planner="random_shooting",
+    explore_best=False,
+    dynamics=DynamicsConfig(profile="paper", members=1, hidden=500, activation="relu"),
+    exploration=ExplorationConfig(kind="uniform"),
+)
+
+
+def recipe(spec: RobotSpec, task: str, name: str = "default", changes: Mapping[str, Any] | None = None) -> LearnConfig:
+    """Settings to learn ``task`` with.
+
+    A robot without a recipe of its own gets the defaults.
+
+    Args:
+        spec: the robot.
+        task: the task.
+        name: ``default``, tuned, or ``paper``.
+        changes: nested changes to it.
+
+    Raises:
+        MbmfError: no such recipe; a robot that the paper does not have; an unknown key.
+    """
+    if name not in RECIPES:
+        raise unknown("preset", name, RECIPES)
+    if name == "paper":
+        known = load_yaml(shared_file("config", "learn", "paper.yaml"))
+        if spec.name not in known:
+            raise MbmfError(
+                f"the paper has no robot {spec.name!r}; with --preset paper choose one of {', '.join(known)}"
+            )
+        return configured(configured(PAPER, known[spec.name]), dict(changes or {}))
+    try:
+        tasks = load_yaml(shared_file("config", "learn", f"{spec.name}.yaml"))
+    except MbmfError:
+        tasks = {}
+    return configured(configured(LearnConfig(), tasks.get(task) or {}), dict(changes or {}))
