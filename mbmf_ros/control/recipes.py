@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from mbmf_ros.dynamics.model import DynamicsConfig
 from mbmf_ros.dynamics.training import TrainConfig
 from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.robots import RobotSpec
+from mbmf_ros.robots.registry import file_beside
 from mbmf_ros.shared_files import shared_file
 
 RECIPES = ("default", "paper")
@@ -39,7 +41,8 @@ PAPER = LearnConfig(
 def recipe(spec: RobotSpec, task: str, name: str = "default", changes: Mapping[str, Any] | None = None) -> LearnConfig:
     """Settings to learn ``task`` with.
 
-    A robot without a recipe of its own gets the defaults.
+    A robot's own recipe is config/learn/ROBOT.yaml, or ROBOT.yaml beside the file that the robot was named by. A robot
+    without one gets the defaults.
 
     Args:
         spec: the robot.
@@ -59,8 +62,9 @@ def recipe(spec: RobotSpec, task: str, name: str = "default", changes: Mapping[s
                 f"the paper has no robot {spec.name!r}; with --preset paper choose one of {', '.join(known)}"
             )
         return configured(configured(PAPER, known[spec.name]), dict(changes or {}))
-    try:
-        tasks = load_yaml(shared_file("config", "learn", f"{spec.name}.yaml"))
-    except MbmfError:
-        tasks = {}
+    file = file_beside(spec, ".yaml")
+    if file is None:
+        with contextlib.suppress(MbmfError):
+            file = shared_file("config", "learn", f"{spec.name}.yaml")
+    tasks = load_yaml(file) if file else {}
     return configured(configured(LearnConfig(), tasks.get(task) or {}), dict(changes or {}))

@@ -35,16 +35,22 @@ def build_model(spec: RobotSpec) -> mujoco.MjModel:
     """The spec's MuJoCo model, its actuators in the spec's order.
 
     Raises:
-        MbmfError: the model file lacks something that the spec names.
+        MbmfError: the model is no valid MJCF, or lacks something that the spec names.
     """
-    source = mujoco.MjSpec.from_file(str(asset_path(spec.model_asset)))
-    source.option.timestep = spec.physics_dt_s
-    model = source.compile()
+    inline = spec.model_asset.lstrip().startswith("<")
+    where = "its model" if inline else spec.model_asset
+    path = "" if inline else str(asset_path(spec.model_asset))
+    try:
+        source = mujoco.MjSpec.from_string(spec.model_asset) if inline else mujoco.MjSpec.from_file(path)
+        source.option.timestep = spec.physics_dt_s
+        model = source.compile()
+    except ValueError as error:
+        raise MbmfError(f"robot {spec.name!r}: {where} is no valid MJCF: {error}") from error
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a divergence shall be seen, not put right
     names = {model.joint(index).name for index in range(model.njnt)}
     missing = [name for name in (*spec.joints, *spec.actuated_joints) if name not in names]
     if missing:
-        raise MbmfError(f"robot {spec.name!r}: {spec.model_asset} has no joint {missing[0]!r}; it has {sorted(names)}")
+        raise MbmfError(f"robot {spec.name!r}: {where} has no joint {missing[0]!r}; it has {sorted(names)}")
     return model
 
 
