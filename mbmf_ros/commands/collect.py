@@ -21,7 +21,7 @@ class Collect:
     out: Path
     """File to write."""
     robot: str = "ant"
-    """Robot."""
+    """Robot: its name, or a Python file that says what it is (docs/adding-a-robot.md)."""
     transitions: int = 100_000
     """How many."""
     seed: int = 0

@@ -23,7 +23,7 @@ class Follow:
     paths: Path
     """JSON file {"name": [[x, y], ...], ...}, metres in the robot's start frame."""
     robot: str = "ant"
-    """Robot."""
+    """Robot: its name, or a Python file that says what it is (docs/adding-a-robot.md)."""
     seeds: int = 1
     """Runs per path: seeds 0 to N - 1, each with another start state and heading."""
     first_seed: int = 0

@@ -36,7 +36,7 @@ class Train:
     out: Path
     """Model file to write."""
     robot: str = "ant"
-    """Robot."""
+    """Robot: its name, or a Python file that says what it is (docs/adding-a-robot.md)."""
     limit: int | None = None
     """Use only the first so many transitions of each file and bag."""
     seed: int = 0
