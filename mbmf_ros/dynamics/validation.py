@@ -57,29 +57,35 @@ def validate(
         scale = inner.reshape(-1, inner.shape[-1]).std(0).clamp_min(1e-6)
         error = (predicted[..., profile.n_carried :] - inner)[:, 1:] / scale
         e_h[horizon] = float(0.5 * error.square().sum(-1).mean())
-        per_number = _relative_error(profile, predicted, truth)
+        per_number = relative_error(profile, predicted, truth)
         nrmse[horizon] = float(per_number.mean())
         for name, part in profile.slices.items():
             groups[name][horizon] = float(per_number[part].mean())
     return Validation(tried, e_h, nrmse, groups)
 
 
-@torch.no_grad()
 def mean_rollout(model: Dynamics, x0: Tensor, u: Tensor) -> Tensor:
     """States (W, H + 1, nx): every member rolled out by itself, then the mean over members."""
+    return member_rollouts(model, x0, u).mean(0)
+
+
+@torch.no_grad()
+def member_rollouts(model: Dynamics, x0: Tensor, u: Tensor) -> Tensor:
+    """States (E, W, H + 1, nx) as every member predicts them from ``x0`` (W, nx) under ``u`` (W, H, nu)."""
     members = model.members
     rollouts = model.imagine(x0.repeat_interleave(members, 0), u.repeat_interleave(members, 0))
-    return rollouts.reshape(len(x0), members, *rollouts.shape[1:]).mean(1)
+    return rollouts.reshape(len(x0), members, *rollouts.shape[1:]).transpose(0, 1)
 
 
-def _relative_error(profile: StateProfile, predicted: Tensor, truth: Tensor) -> Tensor:
+def relative_error(profile: StateProfile, predicted: Tensor, truth: Tensor) -> Tensor:
     """RMSE of the change from first to last state over its RMS, per number of the state, (nx,)."""
-    change = _wrapped(profile, truth[:, -1] - truth[:, 0])
-    error = _wrapped(profile, predicted[:, -1] - truth[:, -1])
+    change = wrapped(profile, truth[:, -1] - truth[:, 0])
+    error = wrapped(profile, predicted[:, -1] - truth[:, -1])
     return error.square().mean(0).sqrt() / change.square().mean(0).sqrt().clamp_min(1e-6)
 
 
-def _wrapped(profile: StateProfile, change: Tensor) -> Tensor:
+def wrapped(profile: StateProfile, change: Tensor) -> Tensor:
+    """Changes of states (..., nx) with the heading's within +-pi."""
     part = profile.slices.get("yaw")
     if part is None:
         return change
