@@ -49,8 +49,9 @@ class LearnConfig(Ranged):
         planner: name of the planner; its settings are in ``planner_settings``.
         planner_settings: changes to the planner's defaults.
         evaluation_settings: further changes to them for the evaluation.
-        mpc: the controller; while learning the best candidate is executed, in the evaluation the planner's mean.
-        explore_best: see ``mpc``.
+        explore_best: while learning execute the best candidate, not the planner's mean as in the evaluation.
+        replan_every: control steps between plans while learning.
+        evaluation_replan_every: the same in the evaluation.
         forward: what only the planner sees.
         dynamics: architecture.
         exploration: the random actions.
@@ -69,8 +70,9 @@ class LearnConfig(Ranged):
     planner: str = "icem"
     planner_settings: dict[str, Any] = field(default_factory=dict)
     evaluation_settings: dict[str, Any] = field(default_factory=dict)
-    mpc: MpcConfig = field(default_factory=MpcConfig)
     explore_best: bool = True
+    replan_every: int = ranged(1, 1)
+    evaluation_replan_every: int = ranged(1, 1)
     forward: ForwardConfig = field(default_factory=ForwardConfig)
     dynamics: DynamicsConfig = field(default_factory=lambda: DynamicsConfig(hidden=200))
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
@@ -135,7 +137,8 @@ class Learner:
         """A controller with the present model and the task as its goal."""
         config = self.config
         settings = {**config.planner_settings, **(config.evaluation_settings if evaluating else {})}
-        mpc = dataclasses.replace(config.mpc, execute_best=config.explore_best and not evaluating)
+        every = config.evaluation_replan_every if evaluating else config.replan_every
+        mpc = MpcConfig(replan_every=every, execute_best=config.explore_best and not evaluating)
         controller = MpcController(self.spec, make_planner(config.planner, settings), mpc, seed)
         if self.model is not None:
             controller.swap(self.model, 1)

@@ -64,7 +64,7 @@ class PaperForward(Environment):
     def _alive(self, m: np.ndarray) -> bool:
         w, x, y, z = m[3:7] ** 2
         low, high = self.reward.alive_height_m
-        return low <= m[2] <= high and w - x - y + z >= self.reward.min_up
+        return bool(low <= m[2] <= high and w - x - y + z >= self.reward.min_up)
 
 
 class GymnasiumForward(Environment):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,7 +44,9 @@ def build_model(spec: RobotSpec) -> mujoco.MjModel:
     try:
         source = mujoco.MjSpec.from_string(spec.model_asset) if inline else mujoco.MjSpec.from_file(path)
         source.option.timestep = spec.physics_dt_s
-        model = source.compile()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*settotalmass.*")  # as Gymnasium's half-cheetah has it
+            model = source.compile()
     except ValueError as error:
         raise MbmfError(f"robot {spec.name!r}: {where} is no valid MJCF: {error}") from error
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a divergence shall be seen, not put right

@@ -1,0 +1,170 @@
+"""Algorithm 1: it counts every step, learns from what it did, and goes on after a kill as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mbmf_ros.control.algorithm import LearnConfig, Learner, configured, resume, roll_out
+from mbmf_ros.control.environments import environment
+from mbmf_ros.dynamics.dataset import make_dataset
+from mbmf_ros.dynamics.io import fingerprint
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.robots import robot
+
+torch.set_num_threads(1)
+SPEC = robot("swimmer")
+QUICK = configured(
+    LearnConfig(),
+    {
+        "random_steps": 120,
+        "random_episode_steps": 30,
+        "random_holdout": 0.25,
+        "iteration_steps": 60,
+        "episode_steps": 30,
+        "planner_settings": {"batch_size": 16, "time_steps": 5, "action_limit": 1.0},
+        "dynamics": {"hidden": 16, "members": 2},
+        "first": {"min_updates": 40, "batch_size": 32},
+        "refit": {"min_updates": 20, "batch_size": 32},
+    },
+)
+
+
+class KilledError(Exception):
+    """Stands for a signal that nothing can catch."""
+
+
+def timeless(curve: list[dict]) -> list[dict]:
+    return [{key: value for key, value in row.items() if key != "wall_s"} for row in curve]
+
+
+def test_every_step_counts_and_own_data_is_learnt_from():
+    learner = Learner(SPEC, "forward", QUICK, seed=0)
+    seen = []
+    learner.run(300, lambda steps, value: seen.append(steps))
+    assert seen == [120, 180, 240, 300] == [row["steps"] for row in learner.curve]
+    assert learner.random.transitions + learner.held.transitions == 120
+    assert learner.held.transitions == 30
+    assert learner.own.transitions == 180
+    assert learner.curve[0]["return"] is None
+    for row in learner.curve[1:]:
+        assert len(row["returns"]) == 2
+        assert row["return"] == pytest.approx(np.mean(row["returns"]))
+        assert row["e_h_on_policy"] > 0
+        assert row["e_h_random"] > 0
+
+
+def test_the_curves_return_is_what_the_environment_paid():
+    learner = Learner(SPEC, "forward", QUICK, seed=0)
+    learner.run(180)
+    env = environment(SPEC, "forward")
+    episode = learner.own.episodes[0]
+    value = roll_out_actions(env, episode.measurements[0], episode.actions)
+    assert learner.curve[1]["returns"][0] == pytest.approx(value, rel=1e-6)
+
+
+def roll_out_actions(env, start: np.ndarray, actions: np.ndarray) -> float:
+    env.simulation.reset(start)
+    return sum(env.step(action)[1] for action in actions)
+
+
+def test_the_last_crumbs_of_a_budget_are_left():
+    learner = Learner(SPEC, "forward", QUICK, seed=0)
+    learner.run(190)
+    assert learner.steps == 180
+
+
+@pytest.mark.parametrize("killed_at", [120, 180])
+def test_a_killed_run_goes_on_exactly(tmp_path: Path, killed_at: int):
+    whole = resume(SPEC, "forward", QUICK, 3, tmp_path / "whole")
+    whole.run(240)
+
+    def die(steps: int, value: str) -> None:
+        if steps == killed_at:
+            raise KilledError
+
+    first = resume(SPEC, "forward", QUICK, 3, tmp_path / "cut")
+    with pytest.raises(KilledError):
+        first.run(240, die)
+    # Leftovers of an iteration that never became part of the run.
+    (tmp_path / "cut" / "own_0009.safetensors.partial").write_bytes(b"torn")
+    again = resume(SPEC, "forward", QUICK, 3, tmp_path / "cut")
+    assert again.steps == killed_at
+    again.run(240)
+    assert whole.model is not None
+    assert again.model is not None
+    assert fingerprint(again.model) == fingerprint(whole.model)
+    assert timeless(again.curve) == timeless(whole.curve)
+    assert again.evaluate(1) == whole.evaluate(1)
+
+
+def test_a_run_that_was_not_even_saved_once_begins_anew(tmp_path: Path):
+    assert resume(SPEC, "forward", QUICK, 0, tmp_path / "none").steps == 0
+
+
+def test_another_run_in_the_folder_is_refused_and_the_difference_named(tmp_path: Path):
+    resume(SPEC, "forward", QUICK, 0, tmp_path).run(120)
+    with pytest.raises(MbmfError, match="seed is 0 there, 1 here"):
+        resume(SPEC, "forward", QUICK, 1, tmp_path)
+    with pytest.raises(MbmfError, match=r"config.dynamics.hidden is 16 there, 8 here"):
+        resume(SPEC, "forward", configured(QUICK, {"dynamics": {"hidden": 8}}), 0, tmp_path)
+
+
+def test_a_damaged_checkpoint_is_told(tmp_path: Path):
+    resume(SPEC, "forward", QUICK, 0, tmp_path).run(120)
+    state = tmp_path / "run.json"
+    whole = state.read_text()
+    state.write_text(whole[: len(whole) // 2])
+    with pytest.raises(MbmfError, match="damaged"):
+        resume(SPEC, "forward", QUICK, 0, tmp_path)
+    changed = json.loads(whole)
+    changed["curve"][-1]["steps"] = 999
+    state.write_text(json.dumps(changed))
+    with pytest.raises(MbmfError, match="expected 999 transitions, found 120"):
+        resume(SPEC, "forward", QUICK, 0, tmp_path)
+
+
+def test_own_transitions_get_their_share_of_each_batch():
+    learner = Learner(SPEC, "forward", configured(QUICK, {"on_policy_share": 0.9}), seed=0)
+    learner.run(180)
+    everything = learner.random.episodes + learner.own.episodes
+    store = type(learner.random)(SPEC, everything)
+    assert learner.model is not None
+    data = make_dataset(store, learner.model.profile, True)
+    weights = learner._weights(data)
+    assert weights is not None
+    assert data.transition is not None
+    own = data.transition >= learner.random.transitions
+    assert float(weights[own].sum()) == pytest.approx(0.9, rel=1e-5)
+    assert float(weights.sum()) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_a_robot_that_lies_there_ends_its_rollout():
+    spec = robot("half_cheetah")
+    env = environment(spec, "forward")
+    start = env.reset(0)
+    start[2], start[3:7] = 0.3, (0.0, 0.0, 1.0, 0.0)  # on its back
+    env.reset = lambda seed: env.simulation.reset(start)  # type: ignore[method-assign]
+    rollout = roll_out(env, lambda m: np.zeros(6), 0, 200, "on_policy", stuck_steps=7)
+    assert len(rollout.episode) == 7
+    assert not rollout.terminated
+
+
+def test_evaluations_start_elsewhere_than_learning_and_cost_nothing():
+    learner = Learner(SPEC, "forward", QUICK, seed=0)
+    learner.run(120)
+    returns = learner.evaluate(2)
+    assert len(returns) == 2
+    assert returns[0] != returns[1]
+    assert learner.steps == 120
+
+
+def test_a_misspelt_setting_is_refused():
+    with pytest.raises(MbmfError, match="time_steps"):
+        configured(LearnConfig(), {"planner_settings": {"timesteps": 3}})
+    with pytest.raises(MbmfError, match="episode_steps"):
+        configured(LearnConfig(), {"episode_step": 3})
