@@ -20,7 +20,7 @@ from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from mbmf_ros.action import FollowWaypoints
-from mbmf_ros.control.follow import SLOWEST_MPS, PathRun, planar_pose, to_odom
+from mbmf_ros.control.follow import PathRun, planar_pose, to_odom
 from mbmf_ros.control.path import Path
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import LearnerStatus, RobotAction, RobotState
@@ -160,7 +160,7 @@ class PathRunner(Node):
         outing = Outing(run, here)
         reported, over_s = started, float("inf")
         # Somebody who never walks is stopped too: twice the time allowed, and a little for starting.
-        limit_s = 2 * run.path.length_m / SLOWEST_MPS + 10.0
+        limit_s = 2 * run.path.length_m / self.spec.paths.slowest_mps + 10.0
         while not run.finished and outing.sim_s < limit_s:
             self._spin()
             now = time.monotonic()

@@ -52,7 +52,9 @@ class Collect:
         writable("--out", self.out)
         if self.model and self.exploration:
             raise MbmfError("--exploration is for random motion; with --model give --action-noise")
-        spec, settings = robot(self.robot), preset(self.preset).collect
+        spec = robot(self.robot)
+        method = preset(self.preset, spec)
+        settings = method.collect
         if self.exploration:
             settings = replace(settings, exploration=replace(settings.exploration, kind=self.exploration))
         with progress("collecting", self.transitions) as report:
@@ -61,8 +63,7 @@ class Collect:
                 from mbmf_ros.dynamics.io import load_model
 
                 model, _ = load_model(self.model, spec)
-                walking = preset(self.preset)
-                store = collect_on_policy(model, self.transitions, self.seed, self.action_noise, report, walking)
+                store = collect_on_policy(model, self.transitions, self.seed, self.action_noise, report, method)
             else:
                 store = collect_random(spec, self.transitions, self.seed, settings, self.threads, report)
         store.origins.append(command_line(self))

@@ -50,7 +50,8 @@ class Follow:
 
         at_least("--seeds", self.seeds)
         at_least("--first-seed", self.first_seed, 0)
-        spec, settings = robot(self.robot), preset(self.preset)
+        spec = robot(self.robot)
+        settings = preset(self.preset, spec)
         settings = replace(settings, **given(planner=self.planner))
         profile = self.profile or settings.dynamics.profile
         controller = make_controller(spec, settings, self.set)

@@ -68,7 +68,8 @@ class Train:
         if self.topic and not self.bag:
             raise MbmfError("--topic is of bags; give --bag too")
         writable("--out", self.out)
-        spec, settings = robot(self.robot), preset(self.preset)
+        spec = robot(self.robot)
+        settings = preset(self.preset, spec)
         store, origins = self._load(spec)
         dynamics, training = settings.dynamics, settings.training
         dynamics = replace(dynamics, **given(profile=self.profile, members=self.members))

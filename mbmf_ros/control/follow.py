@@ -19,8 +19,6 @@ from mbmf_ros.robots.sim import Simulation, start_measurement
 if TYPE_CHECKING:  # measuring runs needs no PyTorch
     from mbmf_ros.control.mpc import MpcController
 
-SLOWEST_MPS = 0.3
-
 
 def load_paths(file: FilePath) -> dict[str, np.ndarray]:
     """Named paths of a JSON file ``{"name": [[x, y], ...], ...}``, metres in the robot's start frame, (W, 2) each.
@@ -64,9 +62,10 @@ def planar_pose(m: np.ndarray) -> tuple[float, float, float]:
 class PathRun:
     """Measures one run along one path, from what a robot measured at each control step.
 
-    A run is a success when every waypoint was passed within 0.5 m, in order, without a fall, in no more time than a
-    speed of 0.3 m/s would need. It is ``finished`` when the robot is at the last waypoint (within 0.25 m), on a fall,
-    when a waypoint was missed, and when time is up.
+    A run is a success when every waypoint was passed within the robot's ``paths.reach_m`` (0.5 m for the ant), in
+    order, without a fall, in no more time than its ``paths.slowest_mps`` (0.3 m/s) would need. It is ``finished`` when
+    the robot is at the last waypoint (within ``paths.goal_reach_m``), on a fall, when a waypoint was missed, and when
+    time is up.
 
     Args:
         spec: the robot.
@@ -80,9 +79,9 @@ class PathRun:
         self.name = name
         self.seed = seed
         self.path = path
-        self.limit_steps = int(np.ceil(path.length_m / SLOWEST_MPS / spec.dt_s - 1e-9))
+        self.limit_steps = int(np.ceil(path.length_m / spec.paths.slowest_mps / spec.dt_s - 1e-9))
         self.fell = False
-        self._tracker = PathTracker(path)
+        self._tracker = PathTracker(path, spec.paths.reach_m, spec.paths.goal_reach_m)
         self.error: str | None = None  # what ended the run from outside
         self._goal_passed = False
         self._cross_track: list[float] = []
@@ -108,7 +107,7 @@ class PathRun:
 
     @property
     def reached(self) -> int:
-        """Waypoints passed within 0.5 m so far."""
+        """Waypoints reached so far."""
         tracker = self._tracker
         return tracker.next_waypoint - len(tracker.missed) + (self._goal_passed and not tracker.done)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from mbmf_ros.control.goals import FollowPathGoal, Goal
 from mbmf_ros.control.path import Path, PathTracker
 from mbmf_ros.control.planners import Plan, Planner
-from mbmf_ros.control.goals import FollowPathGoal, Goal
+from mbmf_ros.control.steering import FollowVelocityConfig, HoldPositionConfig
 from mbmf_ros.control.tasks import FollowPathConfig
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.errors import MbmfError
@@ -22,7 +23,7 @@ class MpcConfig:
     """How the controller drives.
 
     Attributes:
-        follow_path: the task's weights.
+        follow_path, velocity, hold: weights of the tasks.
         replan_every: control steps between plans; in between, the rows of the last plan are executed.
         execute_best: execute the best candidate instead of the planner's mean: more exploration.
         plan_rows: following rows of the plan handed to the bridge, for when the next answer is late.
@@ -30,6 +31,8 @@ class MpcConfig:
     """
 
     follow_path: FollowPathConfig = field(default_factory=FollowPathConfig)
+    velocity: FollowVelocityConfig = field(default_factory=FollowVelocityConfig)
+    hold: HoldPositionConfig = field(default_factory=HoldPositionConfig)
     replan_every: int = 1
     execute_best: bool = False
     plan_rows: int = 4
@@ -107,7 +110,7 @@ class MpcController:
 
     def set_path(self, path: Path | None) -> None:
         """Follow ``path`` from the next control step on; None: the safe action."""
-        self.set_goal(FollowPathGoal(path, self.config.follow_path) if path is not None else None)
+        self.set_goal(FollowPathGoal(path, self.config.follow_path, self.spec.paths) if path is not None else None)
 
     def seed(self, seed: int) -> None:
         """Start the planner's noise anew."""

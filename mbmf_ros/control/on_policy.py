@@ -8,8 +8,8 @@ import numpy as np
 
 from mbmf_ros.control.follow import planar_pose, start_of, to_odom
 from mbmf_ros.control.path import Path
-from mbmf_ros.control.path_shapes import SHAPES, make_path
-from mbmf_ros.control.presets import Preset, make_controller
+from mbmf_ros.control.path_shapes import make_path, shapes_of
+from mbmf_ros.control.presets import Preset, make_controller, preset
 from mbmf_ros.data.collect import collect_episode
 from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.dynamics.model import Dynamics
@@ -38,7 +38,7 @@ def collect_on_policy(
     """
     spec = model.spec
     simulation = Simulation(spec)
-    controller = make_controller(spec, settings or Preset(), seed=seed)
+    controller = make_controller(spec, settings or preset("default", spec), seed=seed)
     controller.swap(model, 1)
     store = TransitionStore(spec)
     rng = np.random.default_rng(seed)
@@ -50,7 +50,7 @@ def collect_on_policy(
     while store.transitions < transitions:
         start = start_of(spec, int(rng.integers(2**31)), noise=0.1)
         pose = planar_pose(start)
-        waypoints = to_odom(make_path(str(rng.choice(SHAPES)), rng), pose)
+        waypoints = to_odom(make_path(str(rng.choice(shapes_of(spec))), rng, spec.paths.length_m), pose)
         controller.reset()
         controller.set_path(Path.from_waypoints(np.array(pose[:2]), waypoints))
         steps = min(EPISODE_STEPS, transitions - store.transitions)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
 
-from mbmf_ros.config import override
+from mbmf_ros.config import load_yaml, override
 from mbmf_ros.control.mpc import MpcConfig, MpcController
-from mbmf_ros.control.planners import make_planner
+from mbmf_ros.control.planners import PLANNERS, make_planner
 from mbmf_ros.control.tasks import FollowPathConfig
 from mbmf_ros.data.collect import CollectConfig
 from mbmf_ros.data.exploration import ExplorationConfig
@@ -18,6 +20,10 @@ from mbmf_ros.dynamics.model import DynamicsConfig
 from mbmf_ros.dynamics.training import TrainConfig
 from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.robots import RobotSpec
+from mbmf_ros.robots.registry import file_beside
+from mbmf_ros.shared_files import shared_file
+
+TASKS = ("follow_path", "velocity", "hold")
 
 
 @dataclass(frozen=True)
@@ -25,11 +31,13 @@ class Preset:
     """Settings of the whole method.
 
     Attributes:
-        planner: its name; its options are its own defaults.
+        planner: its name.
+        planners: changes to the planners' own defaults, by name of the planner.
         collect, dynamics, training, mpc: settings of each part.
     """
 
     planner: str = "icem"
+    planners: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     collect: CollectConfig = field(default_factory=CollectConfig)
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
@@ -59,15 +67,48 @@ PAPER = Preset(
 PRESETS: Mapping[str, Preset] = {"default": Preset(), "paper": PAPER}
 
 
-def preset(name: str) -> Preset:
-    """The preset ``name``.
+def preset(name: str, spec: RobotSpec | None = None) -> Preset:
+    """The preset ``name``; the default one as tuned for a robot.
+
+    What a robot's controller needs beyond the defaults stands in config/ROBOT.yaml, which its node reads as well; how
+    its random data is drawn and learnt from, in the section random_data of config/learn/ROBOT.yaml. A robot that was
+    named by its file has both beside it: ROBOT.yaml is the latter.
 
     Raises:
-        MbmfError: there is no such preset.
+        MbmfError: there is no such preset, or a file that is not as it should be.
     """
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
-    return PRESETS[name]
+    return PRESETS[name] if spec is None or name != "default" else tuned(PRESETS[name], spec)
+
+
+def tuned(settings: Preset, spec: RobotSpec) -> Preset:
+    """The settings with what ``spec``'s files say put in; a robot without files gets them as they are.
+
+    Raises:
+        MbmfError: a file that is not as it should be.
+    """
+    driving = _section(_file(f"{spec.name}.yaml"), "/**/mpc_controller", "ros__parameters")
+    learning = _section(file_beside(spec, ".yaml") or _file("learn", f"{spec.name}.yaml"), "random_data")
+    tasks = {key: driving[key] for key in ("follow_path", "velocity", "hold", "replan_every") if key in driving}
+    changes = {**learning, "mpc": tasks}
+    changes |= {"planner": driving["planner"]} if "planner" in driving else {}
+    planners = {name: driving[name] for name in PLANNERS if name in driving}
+    return replace(override(settings, changes, f"settings of {spec.name}"), planners=planners)
+
+
+def _file(*parts: str) -> FilePath | None:
+    with contextlib.suppress(MbmfError):
+        return shared_file("config", *parts)
+    return None
+
+
+def _section(file: FilePath | None, *names: str) -> dict[str, Any]:
+    """A nested section of a YAML file; empty where it is not there."""
+    content = load_yaml(file) if file else {}
+    for name in names:
+        content = content.get(name) or {}
+    return content
 
 
 def make_controller(spec: RobotSpec, settings: Preset, assignments: Sequence[str] = (), seed: int = 0) -> MpcController:
@@ -76,13 +117,13 @@ def make_controller(spec: RobotSpec, settings: Preset, assignments: Sequence[str
     Args:
         spec: the robot.
         settings: where to start from.
-        assignments: changes to it: ``planner.KEY=VALUE`` or ``follow_path.KEY=VALUE``.
+        assignments: changes to it: ``planner.KEY=VALUE``, or the same of a task: follow_path, velocity, hold.
         seed: of the planner's noise.
 
     Raises:
         MbmfError: an assignment that is none, or of an unknown key.
     """
-    sections: dict[str, dict[str, Any]] = {"planner": {}, "follow_path": {}}
+    sections: dict[str, dict[str, Any]] = {"planner": {}, **{task: {} for task in TASKS}}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         section, dot, name = key.partition(".")
@@ -91,9 +132,9 @@ def make_controller(spec: RobotSpec, settings: Preset, assignments: Sequence[str
         if section not in sections:
             raise unknown("section", section, sections)
         sections[section][name] = _value(assignment, value)
-    task = override(settings.mpc.follow_path, sections["follow_path"], "follow_path")
-    planner = make_planner(settings.planner, sections["planner"])
-    return MpcController(spec, planner, replace(settings.mpc, follow_path=task), seed)
+    tasks = {task: override(getattr(settings.mpc, task), sections[task], task) for task in TASKS}
+    planner = make_planner(settings.planner, {**settings.planners.get(settings.planner, {}), **sections["planner"]})
+    return MpcController(spec, planner, replace(settings.mpc, **tasks), seed)
 
 
 def _value(assignment: str, text: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.control.path import Path
+from mbmf_ros.control.survival import Survival
 from mbmf_ros.robots import StateProfile
 from mbmf_ros.robots.spec import ForwardReward
 
@@ -26,30 +26,54 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class FollowPathConfig(Ranged):
-    """Weights of path following: one set for every path.
+class PostureConfig(Ranged):
+    """Weights of how a robot shall move, whatever it does.
 
     Attributes:
-        speed_cap_mps: progress faster than this earns nothing more.
-        progress: reward for a speed of 1 m/s along the path.
-        cross_track: cost of being 1 m off the path.
         tilt: cost per unit of ``min_up`` minus the cosine of the tilt.
         min_up: see ``tilt``.
         height: cost per metre above ``max_height_m``: jumping.
         max_height_m: see ``height``.
         joint_speed: cost of a mean squared joint velocity of 1 rad^2/s^2: violent motion ends in falls.
         effort: cost per squared norm of the action.
+        death_cost: of a fall; from then on nothing is earned.
+    """
+
+    tilt: float = ranged(20.0, 0.0)
+    min_up: float = ranged(0.93, -1.0, 1.0)
+    height: float = ranged(10.0, 0.0)
+    max_height_m: float = ranged(0.68)
+    joint_speed: float = ranged(0.01, 0.0)
+    effort: float = ranged(0.02, 0.0)
+    death_cost: float = ranged(10.0, 0.0)
+
+    def terms(self, profile: StateProfile, x: Tensor, u: Tensor) -> dict[str, Tensor]:
+        """Rewards (K, H) of rollouts ``x`` (K, H + 1, nx) under ``u`` (K, H, nu), by name."""
+        after = x[:, 1:]
+        return {
+            "tilt": -self.tilt * (self.min_up - profile.up(after)).relu(),
+            "height": -self.height * (profile.height(after) - self.max_height_m).relu(),
+            "joint_speed": -self.joint_speed * profile.joint_velocity(after).square().mean(-1),
+            "effort": -self.effort * u.square().sum(-1),
+        }
+
+
+@dataclass(frozen=True)
+class FollowPathConfig(PostureConfig):
+    """Weights of path following: one set for every path.
+
+    Attributes:
+        speed_cap_mps: progress faster than this earns nothing more.
+        progress: reward for a speed of 1 m/s along the path.
+        cross_track: cost of being 1 m off the path.
+        across: cost of the base's axis being at a right angle to the path, for robots that are slow sideways; which
+            end is in front does not matter.
     """
 
     speed_cap_mps: float = ranged(1.0, 0.0)
     progress: float = ranged(1.0, 0.0)
     cross_track: float = ranged(3.0, 0.0)
-    tilt: float = ranged(20.0, 0.0)
-    min_up: float = ranged(0.93, -1.0, 1.0)
-    height: float = ranged(10.0, 0.0)
-    max_height_m: float = ranged(0.68, 0.0)
-    joint_speed: float = ranged(0.01, 0.0)
-    effort: float = ranged(0.02, 0.0)
+    across: float = ranged(0.0, 0.0)
 
 
 class FollowPath:
@@ -61,6 +85,8 @@ class FollowPath:
         profile: reads positions and posture from states.
         config: the weights.
         dt_s: control period [s].
+        window_m: see ``progress_m``.
+        survival: when the robot has fallen; by default it cannot.
     """
 
     def __init__(
@@ -71,8 +97,10 @@ class FollowPath:
         config: FollowPathConfig,
         dt_s: float,
         window_m: float = 2.5,
+        survival: Survival = Survival(),  # noqa: B008  # frozen
     ):
         self.profile = profile
+        self.survival = survival
         self.config = config
         self.dt_s = dt_s
         arc = path.arc_m
@@ -90,6 +118,10 @@ class FollowPath:
 
     def project(self, xy: Tensor) -> tuple[Tensor, Tensor]:
         """Arc length and distance [m], (...,) each, of the nearest point of the stretch to ``xy`` (..., 2)."""
+        return self._nearest(xy)[:2]
+
+    def _nearest(self, xy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, and the direction of the path there, (..., 2)."""
         offset = xy[..., None, :] - self.start  # (..., S, 2)
         t = (offset * self.direction).sum(-1)
         t = torch.minimum(torch.maximum(t, self.low), self.high)
@@ -97,21 +129,20 @@ class FollowPath:
         arc = self.arc + t
         # Where a path comes back over itself, the earlier of two equally near points.
         segment = (distance + _EARLIER * arc).argmin(dim=-1, keepdim=True)
-        return arc.gather(-1, segment)[..., 0], distance.gather(-1, segment)[..., 0]
+        arc, distance = arc.gather(-1, segment)[..., 0], distance.gather(-1, segment)[..., 0]
+        return arc, distance, self.direction[segment[..., 0]]
 
     def terms(self, x: Tensor, u: Tensor) -> dict[str, Tensor]:
         config, profile = self.config, self.profile
-        arc, distance = self.project(profile.xy(x))
+        arc, distance, direction = self._nearest(profile.xy(x))
         speed = (arc.diff(dim=1) / self.dt_s).clamp_max(config.speed_cap_mps)
-        after = x[:, 1:]
-        return {
-            "progress": config.progress * speed,
-            "cross_track": -config.cross_track * distance[:, 1:],
-            "tilt": -config.tilt * (config.min_up - profile.up(after)).relu(),
-            "height": -config.height * (profile.height(after) - config.max_height_m).relu(),
-            "joint_speed": -config.joint_speed * profile.joint_velocity(after).square().mean(-1),
-            "effort": -config.effort * u.square().sum(-1),
-        }
+        terms = {"progress": config.progress * speed, "cross_track": -config.cross_track * distance[:, 1:]}
+        if config.across:
+            yaw = profile.yaw(x[:, 1:])
+            sine = yaw.cos() * direction[:, 1:, 1] - yaw.sin() * direction[:, 1:, 0]
+            terms["across"] = -config.across * sine.square()
+        terms |= config.terms(profile, x, u)
+        return self.survival.nothing_to_gain(terms, profile, x[:, 1:], config.death_cost)
 
 
 @dataclass(frozen=True)
@@ -119,6 +150,7 @@ class ForwardConfig(Ranged):
     """What only the planner sees of moving forward, besides the reward that counts.
 
     Attributes:
+        speed_cap_mps: moving faster than this earns nothing more.
         death_cost: of a step after which the robot is not alive; nothing is earned from then on.
         tilt: cost per radian of tilt beyond ``max_tilt_rad``.
         max_tilt_rad: see ``tilt``.
@@ -129,6 +161,7 @@ class ForwardConfig(Ranged):
         joint_speed: cost of a mean squared joint velocity of 1 rad^2/s^2.
     """
 
+    speed_cap_mps: float = ranged(1e3, 0.0)
     death_cost: float = ranged(0.0, 0.0)
     tilt: float = ranged(0.0, 0.0)
     max_tilt_rad: float = ranged(1.0, 0.0)
@@ -151,20 +184,15 @@ class Forward:
 
     def __init__(self, reward: ForwardReward, profile: StateProfile, config: ForwardConfig, dt_s: float):
         self.reward = reward
+        self.survival = Survival(reward.alive_height_m, reward.min_up)
         self.profile = profile
         self.config = config
         self.dt_s = dt_s
 
-    def alive(self, x: Tensor) -> Tensor:
-        """Whether the robot is alive in each state, (...,) float."""
-        low, high = self.reward.alive_height_m
-        height = self.profile.height(x)
-        return ((height >= low) & (height <= high) & (self.profile.up(x) >= self.reward.min_up)).float()
-
     def terms(self, x: Tensor, u: Tensor) -> dict[str, Tensor]:
         reward, config, profile = self.reward, self.config, self.profile
         after = x[:, 1:]
-        speed = profile.xy(x)[..., 0].diff(dim=1) / self.dt_s
+        speed = (profile.xy(x)[..., 0].diff(dim=1) / self.dt_s).clamp_max(config.speed_cap_mps)
         terms = {"speed": speed, "effort": -reward.effort * u.square().sum(-1)}
         if config.tilt:
             tilt = profile.up(after).clamp(-1.0, 1.0).acos()
@@ -177,10 +205,7 @@ class Forward:
             terms["joint_speed"] = -config.joint_speed * profile.joint_velocity(after).square().mean(-1)
         if reward.bonus:
             terms["bonus"] = torch.full_like(speed, reward.bonus)
-        if reward.min_up <= -1.0 and not any(map(math.isfinite, reward.alive_height_m)):
+        if self.survival.certain:
             return terms
-        alive = self.alive(after).cumprod(dim=1)  # (K, H)
-        died = torch.cat([1 - alive[:, :1], alive[:, :-1] - alive[:, 1:]], dim=1)
-        before = torch.cat([torch.ones_like(alive[:, :1]), alive[:, :-1]], dim=1)
-        terms = {name: value * before for name, value in terms.items()}
-        return {**terms, "death": -config.death_cost * died}
+        before, died = self.survival.masks(profile, after)
+        return {**{name: value * before for name, value in terms.items()}, "death": -config.death_cost * died}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
+from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Twist
 from nav_msgs.msg import Path as PathMessage
 
 from mbmf_ros.data.episodes import measurement_from as measurement_from  # it serves logs without ROS as well
@@ -49,6 +49,18 @@ def fill_state(message: RobotState, m: np.ndarray, spec: RobotSpec) -> RobotStat
     message.joint_position = doubles(m[layout.joint_position])
     message.joint_velocity = doubles(m[layout.joint_velocity])
     return message
+
+
+def command_from(message: Twist) -> np.ndarray:
+    """A velocity command (3,): forward and left [m/s], counter-clockwise [rad/s]; the other three numbers are ignored.
+
+    Raises:
+        MbmfError: not finite.
+    """
+    command = np.array([message.linear.x, message.linear.y, message.angular.z])
+    if not np.isfinite(command).all():
+        raise MbmfError(f"expected finite velocities in m/s and rad/s, got {command.tolist()}")
+    return command
 
 
 def action_from(message: RobotAction, spec: RobotSpec) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,10 @@
-"""Model predictive controller behind the topics `state` and `action`.
+"""Model predictive controller behind the topics `state` and `action`: it follows `path`, or moves at `cmd_vel`.
 
 It plans in the callback of the state message: no timer, no stored latest state, no lock. Only the newest state is
 delivered; one that comes again (same episode and tick) gets the same answer again. A model that arrives on `model` is
 tried out right after a state was answered, when there is time for it, and then used from the next control step on; an
 earlier version than the one in force is refused. While there is no model the robot stands still, or explores.
+Which order holds is told in :mod:`mbmf_ros.nodes.orders`.
 """
 
 from __future__ import annotations
@@ -12,85 +13,40 @@ import dataclasses
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 import numpy as np
+from geometry_msgs.msg import Twist
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 from mbmf_ros.control.explore import Explorer
-from mbmf_ros.control.mpc import MpcConfig, MpcController, Step
+from mbmf_ros.control.mpc import Step
 from mbmf_ros.control.path import Path
-from mbmf_ros.control.planners import IcemConfig, MppiConfig, RandomShootingConfig, make_planner, planner_defaults
-from mbmf_ros.control.tasks import FollowPathConfig
-from mbmf_ros.data.exploration import ExplorationConfig
 from mbmf_ros.dynamics.io import default_model_path, fingerprint, load_model, model_from_bytes
-from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import ControllerStats, Model, RobotAction, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.candidates import candidate_markers
-from mbmf_ros.nodes.conversions import doubles, measurement_from, path_message, points_from, time_seconds
+from mbmf_ros.nodes.controller_config import MpcControllerConfig, make_controller, try_out
+from mbmf_ros.nodes.conversions import (
+    command_from,
+    doubles,
+    measurement_from,
+    path_message,
+    points_from,
+    time_seconds,
+)
+from mbmf_ros.nodes.orders import Orders
 from mbmf_ros.nodes.rejects import Rejects
-from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, option, run
-from mbmf_ros.robots import RobotSpec, robot
+from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, run
+from mbmf_ros.robots import robot
 from mbmf_ros.threads import use_threads
 
 SHOWN_PERIOD_S = 0.1
 UNUSED_S = 0.2  # without a state for that long nothing waits for a control step
 CLOCKS_AGREE_S = 1.0  # a path stamped later than this after the newest state is from before the bridge was restarted
-
-
-@dataclass(frozen=True)
-class MpcControllerConfig:
-    """Parameters of the node. Each planner has a section of its own, in force while that planner is chosen."""
-
-    robot: str = option("ant", "name of the robot")
-    planner: str = option("icem", "random_shooting, icem or mppi")
-    model_path: str = option("default", "model file; default: the shipped one; empty: wait for the topic model")
-    explore: bool = option(False, "move at random while there is no model, for a learner to begin with")
-    seed: int = option(0, "seed of the planner's noise and of the exploration", 0)
-    threads: int = option(1, "PyTorch threads", 1, 64)
-    odom_frame: str = option("odom", "odometry frame; paths must be in it")
-    state_timeout: float = option(1.0, "after that long without a state diagnostics warn [s]; 0: never", 0.0)
-    visualize: bool = option(True, "publish optimal_path and candidates while somebody listens")
-    plan_rows: int = option(4, "following rows of the plan handed to the bridge for late answers", 0, 100)
-    shown_candidates: int = option(24, "candidates published for display", 1, 1000)
-    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
-    follow_path: FollowPathConfig = field(default_factory=FollowPathConfig)
-    random_shooting: RandomShootingConfig = field(default_factory=RandomShootingConfig)
-    icem: IcemConfig = field(default_factory=IcemConfig)
-    mppi: MppiConfig = field(default_factory=MppiConfig)
-
-
-def try_out(spec: RobotSpec, model: Dynamics, config: MpcControllerConfig) -> None:
-    """Plan once with ``model`` from the start pose; also warms everything up.
-
-    Raises:
-        MbmfError: the model does not fit the robot, or no prediction of it is finite.
-    """
-    m = np.zeros(spec.measurement.size)
-    m[2], m[3] = spec.start_height_m, 1.0
-    m[spec.measurement.joint_position] = spec.start_joint_position
-    trial = make_controller(spec, config)
-    trial.swap(model, 1)
-    trial.set_path(Path.from_waypoints(np.zeros(2), np.array([[1.0, 0.0]])))
-    trial.act(m)
-
-
-def make_controller(spec: RobotSpec, config: MpcControllerConfig) -> MpcController:
-    """The controller that the parameters ask for.
-
-    Raises:
-        MbmfError: no such planner.
-    """
-    planner_defaults(config.planner)
-    planner = make_planner(config.planner, dataclasses.asdict(getattr(config, config.planner)))
-    shown = config.shown_candidates
-    mpc = MpcConfig(follow_path=config.follow_path, plan_rows=config.plan_rows, shown_candidates=shown)
-    return MpcController(spec, planner, mpc, config.seed)
 
 
 def _answers(answer: RobotAction, state: RobotState) -> bool:
@@ -108,13 +64,15 @@ class MpcControllerNode(Node):
         use_threads(config.threads)
         self.spec = robot(config.robot)
         self.mpc = make_controller(self.spec, config)
+        forward = config.forward if config.task == "forward" else None
+        self.orders = Orders(self.mpc, config.cmd_vel_timeout, config.hold_at_goal, forward)
         self.explorer = Explorer(self.spec, config.exploration, config.seed) if config.explore else None
         self._offered: Model | None = None
         self.rejects = Rejects()
         self.steps, self.planning_errors = 0, 0
         self._answer: RobotAction | None = None
         self._episode, self._stamp_s, self._path_stamp_s = -1, float("-inf"), float("-inf")
-        self._last_error = ""
+        self._last_error, self._task = "", "idle"
         self._received_s, self._answered_s, self._shown_s = float("-inf"), float("nan"), float("-inf")
         self._plan_times: deque[float] = deque(maxlen=200)
         self._load_model()
@@ -125,11 +83,12 @@ class MpcControllerNode(Node):
         self._candidates = self.create_publisher(MarkerArray, "~/candidates", qos.DRAWING)
         self.create_subscription(Model, "model", self._on_model, qos.LATCHED)
         self.create_subscription(PathMessage, "path", self._on_path, qos.LATCHED)
+        self.create_subscription(Twist, "cmd_vel", self._on_cmd_vel, qos.COMMAND)
         self.create_subscription(RobotState, "state", self._on_state, qos.STATE_LATEST)
         self.create_timer(UNUSED_S, self._on_quiet, clock=STEADY)
         self._diagnostics = Diagnostics(self, self.spec.name, self._condition, self.rejects)
 
-    # Models and paths -------------------------------------------------------------------------------------------------
+    # Models and orders ------------------------------------------------------------------------------------------------
 
     def _load_model(self) -> None:
         name = self.config.model_path
@@ -191,7 +150,16 @@ class MpcControllerNode(Node):
             self.get_logger().warning(f"refused a path, keeping the last one: {error}")
             return
         self._path_stamp_s = time_seconds(message.header.stamp)
-        self.mpc.set_path(path)
+        self.orders.follow(path)
+
+    def _on_cmd_vel(self, message: Twist) -> None:
+        try:
+            command = command_from(message)
+        except MbmfError as error:
+            self.rejects.add("cmd_vel", error)
+            self.get_logger().warning(f"ignored a cmd_vel: {error}", throttle_duration_sec=5.0)
+            return
+        self.orders.drive(command, self._stamp_s)
 
     # Control step -----------------------------------------------------------------------------------------------------
 
@@ -210,6 +178,7 @@ class MpcControllerNode(Node):
             self._action.publish(self._answer)
             return
         self._begin_episode_if_new(message)
+        self.orders.update(self._stamp_s)
         step = self._step(m, message.status)
         answer = RobotAction(state_stamp=message.header.stamp, episode=message.episode, tick=message.tick)
         answer.action, answer.plan, answer.idle = doubles(step.action), doubles(step.plan), step.idle
@@ -241,7 +210,7 @@ class MpcControllerNode(Node):
         if self.mpc.model is None and self.explorer is not None:
             rows = self.explorer.next(self.config.plan_rows)
             return dataclasses.replace(safe, action=rows[0], plan=rows[1:])
-        if self.mpc.model is None and self.mpc.tracker is not None:
+        if self.mpc.model is None and self.mpc.goal is not None:
             self._last_error = "no model: train one (`mbmf train`, dynamics_learner/train) or set model_path"
             self.get_logger().warning(self._last_error, throttle_duration_sec=5.0)
         try:
@@ -257,8 +226,7 @@ class MpcControllerNode(Node):
         stats = ControllerStats(header=state.header, model_version=answer.model_version, plan_time=answer.plan_time)
         stats.period, self._answered_s = received_s - self._answered_s, received_s
         stats.steps, stats.rejected = self.steps, self.rejects["state"]
-        exploring = self.mpc.model is None and self.explorer is not None
-        stats.task = ("explore" if exploring else "idle") if step.idle else "follow_path"
+        stats.task = self._task = self._doing(step.idle, state.status)
         stats.progress, stats.cross_track_error = step.progress_m, step.cross_track_m
         stats.planned_return = step.planned_return
         stats.reward_terms, stats.reward_values = list(step.terms), doubles(list(step.terms.values()))
@@ -274,6 +242,14 @@ class MpcControllerNode(Node):
             if self._candidates.get_subscription_count():
                 self._candidates.publish(candidate_markers(state.header, step.candidates_xy, step.candidates_return))
 
+    def _doing(self, idle: bool, status: int) -> str:
+        """What the controller is doing, in a word."""
+        if self.mpc.model is None and self.explorer is not None:
+            return "explore" if status == RobotState.STATUS_ACTIVE else "idle"
+        goal = self.mpc.goal
+        holding = goal is not None and goal.name == "hold" and status == RobotState.STATUS_ACTIVE
+        return goal.name if goal is not None and (holding or not idle) else "idle"
+
     def _condition(self) -> tuple[bytes, str, dict]:
         values = {"steps": self.steps, "model version": self.mpc.version, "planning errors": self.planning_errors}
         if self._plan_times:
@@ -286,7 +262,7 @@ class MpcControllerNode(Node):
             return WARN, "no state is coming in; is the bridge running?", values
         if self.mpc.model is None:
             return WARN, "no model yet" + (": exploring" if self.explorer else ""), values
-        return OK, "following a path" if self._answer and not self._answer.idle else "idle", values
+        return OK, self._task, values
 
 
 def main(args: list[str] | None = None) -> int:

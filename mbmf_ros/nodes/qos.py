@@ -24,6 +24,9 @@ STATE_LATEST = _profile(1, reliable=False)
 # An answer must arrive, but only the newest one matters.
 ACTION = _profile(1)
 
+# A velocity command is repeated, and only the newest one matters.
+COMMAND = _profile(1)
+
 # The current value for whoever joins late: `path`, `model`, the display's path, a learner's status.
 LATCHED = _profile(1, latched=True)
 

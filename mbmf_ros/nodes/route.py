@@ -10,10 +10,12 @@ import yaml
 from mbmf_ros.config import load_yaml
 from mbmf_ros.control.path import MIN_SEGMENT_M, Path, PathTracker
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.robots import RobotSpec
+from mbmf_ros.robots.spec import PathLimits
 
 TRIM_M = 1.0
 
-# In the robot's frame at the start [m]: a slalom, then back in a wide turn.
+# In the robot's frame at the start [m], for a robot that is tried on paths of 8 m: a slalom, then back in a wide turn.
 DEMONSTRATION = np.array(
     [
         (1.2, 0.5),
@@ -31,6 +33,12 @@ DEMONSTRATION = np.array(
 )
 
 
+def demonstration(spec: RobotSpec) -> np.ndarray:
+    """Waypoints (W, 2) [m] of a round that shows what the robot can do, in its frame at the start."""
+    length_m = spec.paths.length_m
+    return np.array([(length_m / 2, 0.0), (0.0, 0.0)]) if spec.root == "sagittal" else DEMONSTRATION * length_m / 8
+
+
 class Route:
     """A list of waypoints and a robot's progress along it.
 
@@ -38,13 +46,17 @@ class Route:
     a repeated list is extended so that at least one round lies ahead. A change that would make the path unusable raises
     MbmfError and changes nothing.
 
+    Args:
+        limits: when a waypoint is reached.
+
     Attributes:
         waypoints: one round (W, 2) [m], odometry frame; kept when the route is finished.
         tracker: on the path to follow; None: nothing to do.
         missed: indices into ``waypoints`` of those that the robot went past too far away.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: PathLimits = PathLimits()) -> None:  # noqa: B008  # frozen
+        self._limits = limits
         self.waypoints = np.empty((0, 2))
         self.tracker: PathTracker | None = None
         self.missed: list[int] = []
@@ -153,7 +165,8 @@ class Route:
             if np.linalg.norm(point - last) > MIN_SEGMENT_M:  # as the path drops repeated points
                 kept.append(label)
                 last = point
-        self.tracker, self.waypoints, self._labels, self._rounds_left = PathTracker(path), waypoints, kept, rounds
+        self.tracker = PathTracker(path, self._limits.reach_m, self._limits.goal_reach_m)
+        self.waypoints, self._labels, self._rounds_left = waypoints, kept, rounds
 
 
 def save_waypoints(file: FilePath, waypoints: np.ndarray, frame: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import PointStamped, PoseStamped
+from geometry_msgs.msg import PointStamped, PoseStamped, Twist
 from nav_msgs.msg import Path as PathMessage
 from rclpy.action import ActionServer, CancelResponse  # pyright: ignore[reportPrivateImportUsage]
 from rclpy.node import Node
@@ -24,33 +24,28 @@ from std_srvs.srv import Trigger
 
 from mbmf_ros.action import FollowWaypoints
 from mbmf_ros.control.follow import planar_pose, to_odom
+from mbmf_ros.control.path_shapes import reachable
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotState
 from mbmf_ros.nodes import qos
-from mbmf_ros.nodes.conversions import measurement_from, path_message, points_from, time_message, time_seconds
+from mbmf_ros.nodes.conversions import (
+    command_from,
+    measurement_from,
+    path_message,
+    points_from,
+    time_message,
+    time_seconds,
+)
 from mbmf_ros.nodes.frames import UnknownFrameError, in_odometry
 from mbmf_ros.nodes.goal import CANCELLED, GRACE_S, Goal, Result
 from mbmf_ros.nodes.rejects import Rejects
-from mbmf_ros.nodes.route import DEMONSTRATION, Route, load_waypoints, save_waypoints
-from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, option, run
+from mbmf_ros.nodes.route import Route, demonstration, load_waypoints, save_waypoints
+from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, run
+from mbmf_ros.nodes.waypoints_config import WaypointsConfig
 from mbmf_ros.robots import robot
 
 WATCH_PERIOD_S = 0.1
 DEMO_START_S = 30.0  # into an episode; where the robot is first seen later than that, this node was restarted
-
-
-@dataclass(frozen=True)
-class WaypointsConfig:
-    """Parameters of the node."""
-
-    robot: str = option("ant", "name of the robot")
-    odom_frame: str = option("odom", "odometry frame; the path is in it")
-    base_frame: str = option("base_link", "frame of the robot's base; waypoints in it are taken as seen on arrival")
-    state_timeout: float = option(2.0, "without a state for that long action goals are aborted [s]; 0: never", 0.0)
-    min_speed: float = option(0.1, "action goals driven slower than this time out [m/s]; 0: never", 0.0)
-    waypoints_file: str = option("waypoints.yaml", "where ~/save and ~/load keep the waypoints")
-    loop: bool = option(False, "loaded waypoints are repeated for ever")
-    demo: bool = option(False, "walk the demonstration path, for ever; not where the robot is under way already")
 
 
 class NoStateError(MbmfError):
@@ -79,7 +74,7 @@ class Waypoints(Node):
         super().__init__("waypoints", **options)
         self.config = config = declare(self, WaypointsConfig())
         self.spec = robot(config.robot)
-        self.route = Route()
+        self.route = Route(self.spec.paths)
         self.goal: Goal | None = None
         self.seen: Seen | None = None
         self.rejects = Rejects()
@@ -92,6 +87,7 @@ class Waypoints(Node):
         self.create_subscription(PoseStamped, "goal_pose", self._on_goal_pose, qos.CLICK)
         self.create_subscription(PointStamped, "clicked_point", self._on_clicked_point, qos.CLICK)
         self.create_subscription(PathMessage, "follow_path", self._on_follow_path, qos.CLICK)
+        self.create_subscription(Twist, "cmd_vel", self._on_cmd_vel, qos.COMMAND)
         for name, action in (("clear", self._clear), ("save", self._save), ("load", self._load)):
             self.create_service(Trigger, f"~/{name}", self._answering(action))
         self._server = ActionServer(
@@ -129,7 +125,7 @@ class Waypoints(Node):
                 self._stop(Result.FALLEN, f"{self.spec.name} fell; the path is cleared")
             return
         if self._demonstrating and self.route.tracker is None:
-            self._replace(to_odom(DEMONSTRATION, seen.pose), loops=float("inf"), demonstration=True)
+            self._replace(to_odom(demonstration(self.spec), seen.pose), loops=float("inf"), demonstration=True)
         if self.route.update(seen.xy):
             self._publish()
         self._report()
@@ -186,7 +182,8 @@ class Waypoints(Node):
         if not frame and not self._warned_frame:
             self._warned_frame = True
             self.get_logger().warning(f"waypoints without a frame are taken to be in {config.odom_frame!r}")
-        return in_odometry(points, frame, config.odom_frame, config.base_frame, self._where().pose)
+        points = in_odometry(points, frame, config.odom_frame, config.base_frame, self._where().pose)
+        return reachable(self.spec, points)
 
     def _replace(self, points: np.ndarray, loops: float = 0, first: int = 0, demonstration: bool = False) -> None:
         """Follow ``points`` (W, 2) [m], odometry frame, from now on."""
@@ -232,6 +229,15 @@ class Waypoints(Node):
             self._replace(self._in_odom(points_from(message), message.header.frame_id))
         except MbmfError as error:
             self._refuse("follow_path", error)
+
+    def _on_cmd_vel(self, message: Twist) -> None:
+        """Whoever steers the robot by hand ends its path; the controller obeys the command."""
+        try:
+            if self.route.tracker is not None and command_from(message).any():
+                self._demonstrating = False
+                self._stop(Result.REPLACED, "cmd_vel took over; the path is cleared")
+        except MbmfError as error:
+            self._refuse("cmd_vel", error)
 
     # Services ---------------------------------------------------------------------------------------------------------
 

@@ -46,12 +46,29 @@ class ForwardReward:
 
 
 @dataclass(frozen=True)
+class PathLimits:
+    """What counts as following a path, for a robot of this size and speed.
+
+    Attributes:
+        reach_m: a waypoint passed within this distance is reached.
+        goal_reach_m: within this distance of the last one the path is done.
+        slowest_mps: a run slower than this has failed.
+        length_m: of the paths that the robot is tried on; their bends grow with it.
+    """
+
+    reach_m: float = 0.5
+    goal_reach_m: float = 0.25
+    slowest_mps: float = 0.3
+    length_m: float = 8.0
+
+
+@dataclass(frozen=True)
 class RobotSpec:
     """Everything the rest of the package may know about a robot.
 
     Attributes:
         name: as users type it.
-        model_asset: MuJoCo model among Gymnasium's assets (or a path).
+        model_asset: MuJoCo model: the name of one of Gymnasium's assets, a path, or the MJCF text itself.
         base_body: the body that is ``base_link``.
         joints: joint names; measurements follow this order.
         actuated_joints: the joint that each actuator drives; actions follow this order.
@@ -66,6 +83,7 @@ class RobotSpec:
         root: how the base moves: ``free``, ``sagittal`` (in the x-z plane) or ``horizontal`` (in the x-y plane; the
             base's position is then the robot's centre of mass).
         forward: the paper's reward for moving forward ("paper-style return").
+        paths: what counts as following a path.
         gymnasium_id: Gymnasium's environment with this model and control period, or empty.
         gymnasium_forward: what that environment rewards, as far as a planner needs to know.
     """
@@ -85,6 +103,7 @@ class RobotSpec:
     symmetries: tuple[Symmetry, ...] = ()
     root: str = "free"
     forward: ForwardReward | None = None
+    paths: PathLimits = PathLimits()
     gymnasium_id: str = ""
     gymnasium_forward: ForwardReward | None = None
 

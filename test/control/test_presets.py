@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from mbmf_ros.control import presets
 from mbmf_ros.control.on_policy import collect_on_policy
 from mbmf_ros.control.path import Path
-from mbmf_ros.control.path_shapes import SHAPES, make_path, path_set
+from mbmf_ros.control.path_shapes import LINES, SHAPES, make_path, path_set, reachable, shapes_of
+from mbmf_ros.control.planners import IcemConfig, MppiConfig
 from mbmf_ros.control.presets import Preset, make_controller, preset
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
 from mbmf_ros.errors import MbmfError
@@ -95,8 +98,44 @@ def test_a_path_set_follows_its_seed():
         np.testing.assert_array_equal(one[name], same[name])
         assert not np.array_equal(one[name], other[name])
     assert len(path_set(0, per_shape=3)) == 21
-    with pytest.raises(KeyError):
+    with pytest.raises(MbmfError, match="unknown shape 'circle'"):
         make_path("circle", np.random.default_rng(0))
+
+
+def test_lines_go_along_x_and_a_sagittal_robot_has_no_other():
+    rng = np.random.default_rng(0)
+    assert make_path("forward", rng).tolist() == [[4, 0], [8, 0]]
+    assert make_path("back_and_there", rng, 4.0).tolist() == [[-1, 0], [-2, 0], [-1, 0], [0, 0]]
+    cheetah = robot("half_cheetah")
+    assert shapes_of(cheetah) == LINES
+    assert shapes_of(SPEC) == SHAPES
+    assert reachable(cheetah, np.array([[1.0, 2.0], [3.0, 0.5]])).tolist() == [[1, 0], [3, 0]]
+    with pytest.raises(MbmfError, match="x axis only"):
+        reachable(cheetah, np.array([[0.0, 0.0], [0.0, 2.0]]))
+
+
+def test_paths_grow_with_the_robot():
+    small, large = (make_path("polyline", np.random.default_rng(3), length_m) for length_m in (8.0, 16.0))
+    np.testing.assert_allclose(2 * small, large)
+
+
+def test_the_default_preset_is_tuned_per_robot_by_its_files(tmp_path, monkeypatch):
+    (tmp_path / "learn").mkdir()
+    (tmp_path / "swimmer.yaml").write_text(
+        "/**/mpc_controller:\n  ros__parameters:\n    replan_every: 2\n    icem: {time_steps: 9}\n"
+        "    follow_path: {across: 0.5}\n"
+    )
+    (tmp_path / "learn" / "swimmer.yaml").write_text("random_data:\n  dynamics: {hidden: 64}\nforward: {}\n")
+    monkeypatch.setattr(presets, "shared_file", lambda _, *parts: tmp_path.joinpath(*parts))
+    swimmer = robot("swimmer")
+    found = preset("default", swimmer)
+    assert (found.dynamics.hidden, found.mpc.replan_every, found.mpc.follow_path.across) == (64, 2, 0.5)
+    assert make_controller(swimmer, found, ["planner.noise=1"]).planner.config == IcemConfig(time_steps=9, noise=1.0)
+    assert make_controller(swimmer, replace(found, planner="mppi")).planner.config == MppiConfig()
+    assert preset("paper", swimmer) == preset("paper")
+    (tmp_path / "learn" / "swimmer.yaml").write_text("random_data: {dynamic: {}}\n")
+    with pytest.raises(MbmfError, match="did you mean 'dynamics'"):
+        preset("default", swimmer)
 
 
 def test_walking_data_are_what_the_simulator_does_and_follow_the_seed():

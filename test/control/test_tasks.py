@@ -13,12 +13,14 @@ from torch import Tensor
 
 from mbmf_ros.control.path import Path
 from mbmf_ros.control.path_shapes import SHAPES, make_path
+from mbmf_ros.control.survival import Survival
 from mbmf_ros.control.tasks import FollowPath, FollowPathConfig
 from mbmf_ros.robots import profile, robot
 from mbmf_ros.robots.sim import start_measurement
 
 SPEC = robot("ant")
 BODY = profile(SPEC)
+FALLS = Survival.of(SPEC)
 CONFIG = FollowPathConfig(  # tuning shall not change what is tested here
     speed_cap_mps=1.0,
     progress=1.0,
@@ -150,6 +152,38 @@ def test_beyond_the_end_there_is_nothing_more_to_earn():
     found = rewards(rollout([(1.98, 0), (2.02, 0), (2.06, 0)]), task(a_path((2, 0)), 1.98))
     assert found["progress"] == pytest.approx([0.4, 0], abs=1e-3)
     assert found["cross_track"] == pytest.approx([-0.02 * 3, -0.06 * 3], abs=1e-4)
+
+
+def test_being_across_the_path_costs_whichever_end_is_in_front():
+    angles = (0.0, np.pi, np.pi / 2, -np.pi / 2, np.pi / 6)
+    states = torch.from_numpy(
+        BODY.encode(np.stack([start_measurement(SPEC, pose=(0.0, 0.1 * i, a)) for i, a in enumerate((0.0, *angles))]))
+    )[None].float()
+    found = rewards(states, task(a_path((0, 4)), across=2.0))
+    assert found["across"] == pytest.approx([-2, -2, 0, 0, -2 * 0.75], abs=1e-5)
+    assert "across" not in rewards(states, task(a_path((0, 4))))
+
+
+def test_after_a_fall_nothing_is_earned_and_costs_go_on():
+    states = rollout([(0.5, 0), (0.52, 0), (0.54, 0.1), (0.56, 0.1), (0.58, 0.1)])
+    states[0, 2, BODY.slices["height"]] = 0.1  # lies, and then stands again
+    on = FollowPath(a_path((4, 0)), 0.5, BODY, dataclasses.replace(CONFIG, death_cost=7.0), SPEC.dt_s, 2.5, FALLS)
+    found = rewards(states, on)
+    assert found["progress"] == pytest.approx([0.4, 0.4, 0, 0], abs=1e-4)
+    assert found["cross_track"] == pytest.approx([0, -0.3, -0.3, -0.3], abs=1e-4)
+    assert found["death"] == [0, -7, 0, 0]
+
+
+def test_the_rule_on_states_is_the_robots_own():
+    rng = np.random.default_rng(0)
+    m = np.stack([start_measurement(SPEC) for _ in range(200)])
+    m[:, 2] = rng.uniform(0, 1.5, len(m))
+    m[:, 3:7] = rng.standard_normal((len(m), 4))
+    m[:, 3:7] /= np.linalg.norm(m[:, 3:7], axis=1, keepdims=True)
+    alive = FALLS.alive(BODY, torch.from_numpy(BODY.encode(m)))
+    np.testing.assert_array_equal(alive.numpy() == 0, SPEC.fallen(m))
+    assert Survival.of(robot("swimmer")).certain
+    assert not Survival.of(robot("half_cheetah")).certain
 
 
 def test_many_rollouts_are_scored_like_each_alone():
