@@ -1,6 +1,6 @@
 """The node graph of a simulated robot, as data.
 
-One description serves ``ros2 launch`` (``launch/ant_sim.launch.py``) and ``mbmf up`` (:mod:`mbmf_ros.up`). Nothing here
+One description serves ``ros2 launch`` (``launch/*.launch.py``) and ``mbmf up`` (:mod:`mbmf_ros.up`). Nothing here
 imports ROS 2.
 """
 
@@ -103,28 +103,32 @@ class Program:
     remappings: tuple[tuple[str, str], ...] = ()
 
 
-ANT_SIM = Graph(
-    name="ant_sim",
-    robot="ant",
-    nodes=(
-        NodeDescription(
-            "sim_bridge",
-            REQUIRED,
-            {name: name for name in ("real_time_factor", "sync_mode", "publish_clock", "seed")},
-            owns_time=True,
-        ),
-        NodeDescription(
-            "mpc_controller",
-            ESSENTIAL,
-            {"model_path": "model_path", "planner": "planner", "seed": "seed"},
-        ),
-        NodeDescription("dynamics_learner", RESTART, {"model_path": "model_path", "record": "log_dir", "seed": "seed"}),
-        NodeDescription("waypoints", ESSENTIAL, {"demo": "demo"}),
-        NodeDescription("display", RESTART),
-        NodeDescription("cockpit", RESTART, {"cockpit_port": "port"}, window="cockpit"),
+_NODES = (
+    NodeDescription(
+        "sim_bridge",
+        REQUIRED,
+        {name: name for name in ("real_time_factor", "sync_mode", "publish_clock", "seed")},
+        owns_time=True,
     ),
+    NodeDescription(
+        "mpc_controller",
+        ESSENTIAL,
+        {"model_path": "model_path", "planner": "planner", "seed": "seed"},
+    ),
+    NodeDescription("dynamics_learner", RESTART, {"model_path": "model_path", "record": "log_dir", "seed": "seed"}),
+    NodeDescription("waypoints", ESSENTIAL, {"demo": "demo"}),
+    NodeDescription("display", RESTART),
+    NodeDescription("cockpit", RESTART, {"cockpit_port": "port"}, window="cockpit"),
 )
-_GRAPHS = {graph.name: graph for graph in (ANT_SIM,)}
+
+
+def _simulated(robot: str) -> Graph:
+    return Graph(f"{robot}_sim", robot, _NODES)
+
+
+ANT_SIM = _simulated("ant")
+_ROBOTS = ("swimmer", "half_cheetah", "hopper")
+_GRAPHS = {graph.name: graph for graph in (ANT_SIM, *map(_simulated, _ROBOTS))}
 
 # Children that share two cores: more threads than one per process only fight. Large thresholds keep glibc from
 # returning a plan's buffers to the system and faulting them in again at every control step.
@@ -197,7 +201,8 @@ def _place(text: str) -> str:
 
 def _rviz(graph: Graph, arguments: SimArguments) -> Program:
     chosen = arguments.rviz_config
-    config = Path(chosen).expanduser() if chosen else shared_file("config", f"{graph.name}.rviz")
+    # The set-up of the ant's has nothing that is the ant's own.
+    config = Path(chosen).expanduser() if chosen else shared_file("config", "ant_sim.rviz")
     parameters: dict[str, Value] = {"use_sim_time": arguments.use_sim_time}
     # RViz's tools and its TF listener use absolute names, which would leave the robot's namespace.
     names = ("tf", "tf_static", "goal_pose", "clicked_point", "initialpose")

@@ -10,10 +10,12 @@ import yaml
 
 from mbmf_ros import arguments
 from mbmf_ros.arguments import SimArguments, argument_texts, parse_arguments
-from mbmf_ros.bringup import ANT_SIM, check_params_file, environment, graph, programs, rviz_problem
+from mbmf_ros.bringup import ANT_SIM, check_params_file, environment, graph, graph_names, programs, rviz_problem
+from mbmf_ros.config import override
 from mbmf_ros.control import planners
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.nodes.run_folder import RUN_VARIABLE
+from mbmf_ros.robots import robot
 
 NODES = ["sim_bridge", "mpc_controller", "dynamics_learner", "waypoints", "display", "cockpit"]
 
@@ -150,6 +152,18 @@ def test_files_that_do_not_exist_are_named():
         by_name(params_file="nowhere.yaml")
 
 
+@pytest.mark.parametrize("name", graph_names())
+def test_every_graph_comes_with_its_files(name):
+    chosen = graph(name)
+    assert chosen.robot == robot(chosen.robot).name
+    running = {program.name: program for program in programs(chosen, SimArguments(rviz=True))}
+    assert list(running) == [*NODES, "rviz2"]
+    (file,) = running["sim_bridge"].params_files
+    assert yaml.safe_load(file.read_text())["/**"]["ros__parameters"] == {"robot": chosen.robot}
+    launch_file = file.parent.parent / "launch" / f"{name}.launch.py"
+    assert f'description(graph("{name}"), __file__)' in launch_file.read_text()
+
+
 def test_an_unknown_graph_is_named():
     with pytest.raises(MbmfError, match="did you mean 'ant_sim'"):
         graph("ant_smi")
@@ -216,3 +230,19 @@ def test_the_nodes_have_the_parameters_that_the_graph_sets():
         names = {field.name for config in configs for field in dataclasses.fields(config)}
         assert set(node.takes.values()) <= names, node.name
         assert "robot" in names, node.name  # config/ant.yaml gives it to all
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("name", graph_names())
+def test_the_controller_takes_what_the_robots_file_says_and_the_preset_is_the_same(name):
+    pytest.importorskip("rclpy")
+    from mbmf_ros.control import presets
+    from mbmf_ros.nodes import controller_config
+
+    spec = robot(graph(name).robot)
+    content = yaml.safe_load(programs(graph(name), SimArguments())[0].params_files[0].read_text())
+    given = content.get("/**/mpc_controller", {}).get("ros__parameters", {})
+    node = controller_config.make_controller(spec, override(controller_config.MpcControllerConfig(), given))
+    alone = presets.make_controller(spec, presets.preset("default", spec))
+    assert node.planner.config == alone.planner.config
+    assert dataclasses.replace(node.config, plan_rows=4) == alone.config

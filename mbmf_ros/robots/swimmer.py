@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mbmf_ros.robots.spec import ForwardReward, RobotSpec, Symmetry
+from mbmf_ros.robots.spec import ForwardReward, PathLimits, RobotSpec, Symmetry
 
 _JOINTS = ("motor1_rot", "motor2_rot")
 
@@ -32,6 +32,8 @@ SWIMMER = RobotSpec(
     ),
     root="horizontal",
     forward=ForwardReward(effort=0.005, steps=333),
+    # Three links of 1 m: what is reached is within a link. It swims 0.2 m/s, drifts on, and turns in wide bends.
+    paths=PathLimits(reach_m=1.0, goal_reach_m=0.5, slowest_mps=0.1, length_m=24.0),
 )
 SWIMMER_V5 = replace(
     SWIMMER,

@@ -1,0 +1,14 @@
+"""The simulated hopper: ``ros2 launch mbmf_ros hopper_sim.launch.py``; ``--show-args`` lists the arguments."""
+# ROS 2's launch is not on PyPI:
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from launch import LaunchDescription
+
+from mbmf_ros.bringup import graph
+from mbmf_ros.launching import description
+
+
+def generate_launch_description() -> LaunchDescription:
+    return description(graph("hopper_sim"), __file__)
