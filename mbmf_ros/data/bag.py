@@ -165,14 +165,20 @@ def _types(definition: str) -> Typestore:
         store.register(get_types_from_msg(definition, STATE_TYPE))
     except TypesysError:  # there is none, or it is damaged
         return ours
-    fields = {name for name, _ in store.fielddefs[STATE_TYPE][1]}
-    if missing := [name for name, _ in ours.fielddefs[STATE_TYPE][1] if name not in fields]:
-        raise MbmfError(f"the log's {STATE_TYPE} has no field {missing[0]!r}; it was written by another version")
+    fields = dict(store.fielddefs.get(STATE_TYPE, ((), ()))[1])
+    for name, kind in ours.fielddefs[STATE_TYPE][1]:
+        if fields.get(name) != kind:
+            raise MbmfError(
+                f"the log's {STATE_TYPE} has no field {name!r} like ours; it was written by another version"
+            )
+    parts = [kind for kind in store.fielddefs if kind in ours.fielddefs and kind != STATE_TYPE]
+    if any(store.fielddefs[kind][1] != ours.fielddefs[kind][1] for kind in parts):  # damaged: those never change
+        return ours
     return store
 
 
 def _decoded(channel: Channel, data: bytes) -> Any:
     types = _types(channel.definition) if channel.definition else state_types()
-    with contextlib.suppress(SerdeError, MbmfError):
+    with contextlib.suppress(SerdeError, MbmfError, KeyError):  # the last: a definition that lacks a part
         return types.deserialize_cdr(unpack_message(data), STATE_TYPE) if channel.encoding == "cdr" else None
     return None

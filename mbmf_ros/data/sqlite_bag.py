@@ -39,7 +39,7 @@ class SqliteScan:
             try:
                 database = stack.enter_context(contextlib.closing(self._open(stack)))
                 yield from self._rows(database)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where an error quotes the damage
                 self.damage = f"{self.path.name}: {error}"
 
     def _open(self, stack: contextlib.ExitStack) -> sqlite3.Connection:
