@@ -34,6 +34,7 @@ class SimArguments:
     publish_clock: bool | None = argument(None, "the simulation publishes /clock; false for all robots but one")
     params_file: str | None = argument(None, "parameters on top of config/<robot>.yaml; sections /** or /**/<node>")
     model_path: str | None = argument(None, "dynamics model (safetensors); the shipped one if not given")
+    learn: bool = argument(False, "start without a model (unless model_path is given), explore, learn, go on learning")
     planner: str | None = argument(None, f"planner of the controller: {', '.join(PLANNERS)}", choices=PLANNERS)
     seed: int | None = argument(None, "seed of the simulation's noise and of the planner", low=0)
     demo: bool = argument(True, "walk the demonstration path after the start")

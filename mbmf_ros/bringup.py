@@ -113,9 +113,13 @@ _NODES = (
     NodeDescription(
         "mpc_controller",
         ESSENTIAL,
-        {"model_path": "model_path", "planner": "planner", "seed": "seed"},
+        {"model_path": "model_path", "planner": "planner", "seed": "seed", "learn": "explore"},
     ),
-    NodeDescription("dynamics_learner", RESTART, {"model_path": "model_path", "record": "log_dir", "seed": "seed"}),
+    NodeDescription(
+        "dynamics_learner",
+        RESTART,
+        {"model_path": "model_path", "record": "log_dir", "seed": "seed", "learn": "continuous"},
+    ),
     NodeDescription("waypoints", ESSENTIAL, {"demo": "demo"}),
     NodeDescription("display", RESTART),
     NodeDescription("cockpit", RESTART, {"cockpit_port": "port"}, window="cockpit"),
@@ -183,7 +187,9 @@ def programs(graph: Graph, arguments: SimArguments) -> list[Program]:
         parameters: dict[str, Value] = {"use_sim_time": arguments.use_sim_time and not node.owns_time}
         for source, parameter in node.takes.items():
             value = getattr(arguments, source)
-            if value is not None:
+            if source == "model_path" and value is None and arguments.learn:
+                value = "none"
+            if value is not None and not (source == "learn" and value is False):
                 parameters[parameter] = _place(value) if source in ("model_path", "record") else value
         module = f"{PACKAGE}.nodes.{node.name}"
         running.append(Program(node.name, PACKAGE, node.name, module, parameters, tuple(files), (), node.role))

@@ -73,6 +73,7 @@ class EpisodeBuilder:
         self.transitions = 0  # accepted so far, forgotten ones included
         self.rejected = 0
         self.problem = ""  # of the last message that was rejected
+        self.newest: Episode | None = None  # the transition that the last message made, if it made one
         self._source = source
         self._max = max_transitions
         self._episodes: deque[Episode] = deque()
@@ -90,6 +91,7 @@ class EpisodeBuilder:
             return False
         stamp_s = state.header.stamp.sec + 1e-9 * state.header.stamp.nanosec
         here = (int(state.episode), int(state.tick), stamp_s)
+        self.newest = None
         if self._last and here[:2] == self._last[:2]:
             return True  # a tick that was published again
         if u is None or not self._follows(here):
@@ -100,6 +102,7 @@ class EpisodeBuilder:
                 self._cut()
             self._measurements.append(m)
             self._actions.append(u)
+            self.newest = Episode(np.stack(self._measurements[-2:]), u[None], self._source)
             self.transitions += 1
             self._kept += 1
         self._last = here
@@ -113,6 +116,17 @@ class EpisodeBuilder:
     def interrupt(self) -> None:
         """What comes next does not follow what came before, whatever its numbers say."""
         self._last = None
+
+    @property
+    def kept(self) -> int:
+        """Transitions in memory."""
+        return self._kept
+
+    def forget_all(self) -> None:
+        """Drop everything that is in memory; the counts go on."""
+        self.interrupt()
+        self._episodes.clear()
+        self._measurements, self._actions, self._kept = [], [], 0
 
     def add_store(self, store: TransitionStore) -> None:
         """Take whole episodes that were recorded before."""

@@ -10,23 +10,18 @@ import dataclasses
 import json
 import math
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from mbmf_ros.config import override
 from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.dynamics.io import load_model, save_model
-from mbmf_ros.dynamics.learn import train_model
-from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
-from mbmf_ros.dynamics.training import TrainConfig
-from mbmf_ros.dynamics.validation import validate
+from mbmf_ros.dynamics.refit import RefitConfig, refit
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot
 from mbmf_ros.threads import one_thread
@@ -42,18 +37,17 @@ class RetrainTask:
 
     Attributes:
         robot: name of the spec.
-        base_data: a file of transitions to train on too; empty for none.
+        base_data: a file of transitions to train on too, older than all others; empty for none.
         min_transitions: fewer than this are refused.
-        seed: of initial weights and batches.
-        dynamics, training: architecture, and how to fit.
+        max_memory_mb: a worker that needs more ends, and says so; 0: no limit.
+        refit: how to train.
     """
 
     robot: str
     base_data: str = ""
     min_transitions: int = 1
-    seed: int = 0
-    dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
-    training: TrainConfig = field(default_factory=TrainConfig)
+    max_memory_mb: int = 0
+    refit: RefitConfig = field(default_factory=RefitConfig)
 
 
 @dataclass(frozen=True)
@@ -63,11 +57,16 @@ class Verdict:
     Attributes:
         accepted: whether the new model may replace the one in force.
         reason: one line for people.
+        recent_error, old_error: of the new model on held-out data, None where unknown.
+        memory_mb: that the worker needed.
         model: bytes of the new model's file, if accepted.
     """
 
     accepted: bool
     reason: str
+    recent_error: float | None = None
+    old_error: float | None = None
+    memory_mb: int = 0
     model: bytes = b""
 
 
@@ -139,50 +138,7 @@ class Retraining:
             said = self._errors.read().strip().splitlines()
             return Verdict(False, said[-1] if said else f"the worker ended with code {self._process.returncode}")
         verdict = json.loads((folder / _VERDICT).read_text("utf-8"))
-        model = (folder / _MODEL).read_bytes() if verdict["accepted"] else b""
-        return Verdict(verdict["accepted"], verdict["reason"], model)
-
-
-def moving(store: TransitionStore) -> TransitionStore:
-    """The episodes in which anything but the safe action was applied: standing still teaches nothing."""
-    safe = np.array(store.spec.safe_action)
-    return TransitionStore(store.spec, [episode for episode in store.episodes if (episode.actions != safe).any()])
-
-
-def hold_out(store: TransitionStore, share: float) -> tuple[TransitionStore, TransitionStore]:
-    """Episodes to train on and to validate on, about ``share`` of them.
-
-    The choice depends on each episode's own content: a model is not validated on what it, or a model retrained here
-    before it, was trained on. One from ``mbmf train`` splits otherwise: with ``base_data`` that it was trained on, the
-    comparison favours it.
-
-    Raises:
-        MbmfError: fewer than two episodes.
-    """
-    if len(store.episodes) < 2:
-        raise MbmfError(f"expected at least 2 episodes, one to validate on, got {len(store.episodes)}; go on recording")
-    draws = [zlib.crc32(episode.measurements[0].tobytes()) / 2**32 for episode in store.episodes]
-    border = min(max(share, min(draws)), sorted(draws)[-2])  # at least one episode on either side
-    train, held = TransitionStore(store.spec), TransitionStore(store.spec)
-    for episode, draw in zip(store.episodes, draws, strict=True):
-        (held if draw <= border else train).episodes.append(episode)
-    return train, held
-
-
-def compare(model: Dynamics, current: Dynamics | None, held: TransitionStore) -> tuple[bool, str]:
-    """Whether ``model`` is finite and no worse open loop on ``held`` than ``current``; and why, for people."""
-    new = validate(model, held).nrmse
-    horizon = max(new, default=0)
-    error = new.get(horizon, math.nan)
-    if not math.isfinite(error):
-        return False, "refused: the new model's predictions are not finite, or no held-out episode is long enough"
-    now = f"error over {horizon} steps {error:.3f}"
-    if current is None or current.profile.name != model.profile.name:
-        return True, f"accepted: {now}"
-    before = validate(current, held).nrmse[horizon]
-    if error > before:
-        return False, f"refused: {now}, the model in force has {before:.3f}"
-    return True, f"accepted: {now}, before {before:.3f}"
+        return Verdict(**verdict, model=(folder / _MODEL).read_bytes() if verdict["accepted"] else b"")
 
 
 def work(folder: Path) -> None:
@@ -193,6 +149,7 @@ def work(folder: Path) -> None:
     """
     values = json.loads((folder / _TASK).read_text("utf-8"))
     task = override(RetrainTask(values["robot"]), values, "retraining")
+    _limit_memory(task.max_memory_mb)
     spec = robot(task.robot)
     store = TransitionStore(spec)
     if task.base_data:
@@ -203,16 +160,24 @@ def work(folder: Path) -> None:
         raise MbmfError(
             f"{store.transitions} transitions are too few, expected {task.min_transitions}; go on recording"
         )
-    train, held = hold_out(store, task.training.holdout)
 
     def report(share: float, loss: float) -> None:
         print(f"{share:.4f}", flush=True)
 
-    model, info, _, _ = train_model(train, task.dynamics, task.training, task.seed, report, held=held)
     current = load_model(folder / _CURRENT, spec)[0] if (folder / _CURRENT).exists() else None
-    accepted, reason = compare(model, current, held)
+    model, info, judgement = refit(store, current, task.refit, report)
     save_model(folder / _MODEL, model, info)
-    (folder / _VERDICT).write_text(json.dumps({"accepted": accepted, "reason": reason}), "utf-8")
+    errors = (judgement.recent_error, judgement.old_error)
+    recent, old = (error if math.isfinite(error) else None for error in errors)  # JSON has no NaN
+    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    verdict = {"accepted": judgement.accepted, "reason": judgement.reason, "recent_error": recent, "old_error": old}
+    (folder / _VERDICT).write_text(json.dumps({**verdict, "memory_mb": memory_mb}), "utf-8")
+
+
+def _limit_memory(limit_mb: int) -> None:
+    """No more than ``limit_mb`` [MB] of data, PyTorch's own included."""
+    if limit_mb:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_mb << 20, limit_mb << 20))
 
 
 def main() -> int:
@@ -223,6 +188,11 @@ def main() -> int:
         work(Path(sys.argv[1]))
     except MbmfError as error:
         print(error, file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "alloc" not in str(error):
+            raise
+        print("the training needs more memory than it may have: keep fewer transitions, or allow more", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever waited for the result was killed
         shutil.rmtree(sys.argv[1], ignore_errors=True)

@@ -1,11 +1,13 @@
-"""Logs what the robot experiences, trains its dynamics model from that on request, and publishes the model."""
+"""Logs what the robot experiences, learns its dynamics from that in a process of its own, and publishes the model.
+
+It trains on request, or, if ``continuous``, again and again by itself; see :mod:`mbmf_ros.dynamics.continual`.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from array import array
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +16,22 @@ from rclpy.serialization import deserialize_message
 from std_srvs.srv import SetBool, Trigger
 
 from mbmf_ros.data.recorder import Recorder
-from mbmf_ros.dynamics.io import ModelInfo, default_model_path, load_model, model_from_bytes
-from mbmf_ros.dynamics.retrain import Retraining, RetrainTask, moving
+from mbmf_ros.dynamics.continual import Continual
+from mbmf_ros.dynamics.holdout import moving
+from mbmf_ros.dynamics.retrain import Retraining, RetrainTask
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import LearnerStatus, Model, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.learner_config import LearnerConfig
+from mbmf_ros.nodes.learner_report import Trainings, diagnosis, fill_status
+from mbmf_ros.nodes.model_in_force import ModelInForce, first_model, read_model
 from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.run_folder import RUN_VARIABLE, KeptModel, home, new_run, write_whole
 from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, run
+from mbmf_ros.nodes.services import offer
 from mbmf_ros.robots import robot
 
-_TICK_S = 0.25  # how often the log is flushed when due and the training is looked at
+_TICK_S = 0.25  # how often the log is flushed when due, and training and change are looked at
 _REPORT_S = 1.0  # how often the status is published when nothing happens
 
 
@@ -38,16 +44,19 @@ class DynamicsLearner(Node):
 
     def __init__(self, **kwargs: Any):
         super().__init__("dynamics_learner", **kwargs)
-        self._config = declare(self, LearnerConfig())
-        self._spec = robot(self._config.robot)
-        if self._config.base_data and not Path(self._config.base_data).is_file():
-            raise MbmfError(f"base_data: there is no file {self._config.base_data}; make one with `mbmf collect`")
-        initial = self._initial_model()
+        self._config = c = declare(self, LearnerConfig())
+        self._spec = robot(c.robot)
+        if c.base_data and not Path(c.base_data).is_file():
+            raise MbmfError(f"base_data: there is no file {c.base_data}; make one with `mbmf collect`")
+        self._first, problem = first_model(self._spec, c.model_path, c.dynamics.profile)
+        if problem:
+            self.get_logger().warning(problem)
         self._paused, self._passed = False, 0  # states that passed by while paused
         self._version = 0
-        self._model: tuple[bytes, ModelInfo] | None = None  # in force
+        self._model: ModelInForce | None = None
         self._training: Retraining | None = None
-        self._training_error = ""
+        self._trainings = Trainings()
+        self._continual = Continual(self._spec, c.continual, c.change)
         run = os.environ.get(RUN_VARIABLE) or new_run()
         self._home = home(self._spec.name, self.get_namespace())
         self._recorder = self._open_recorder(run)
@@ -58,18 +67,15 @@ class DynamicsLearner(Node):
         self._rejects = Rejects()
         self._model_publisher = self.create_publisher(Model, "model", qos.LATCHED)
         self._status_publisher = self.create_publisher(LearnerStatus, "~/status", qos.LATCHED)
-        if self._adopt_kept():
-            pass
-        elif initial is None:
-            self._tell("no model yet; call ~/train after some recording")
-        else:
-            self._adopt(*initial)
+        if not self._adopt_kept():
+            self._adopt_first(1)
+        self._continual.recall(moving(self._recorder.ticks.store()).transitions)
         take: Any = self._on_state  # raw: it is called with the bytes of a RobotState
         self.create_subscription(RobotState, "state", take, qos.STATE_ALL, raw=True)
-        self.create_service(Trigger, "~/train", self._on_train)
-        self.create_service(Trigger, "~/save", self._on_save)
-        self.create_service(Trigger, "~/load", self._on_load)
-        self.create_service(SetBool, "~/set_paused", self._on_set_paused)
+        answers = {"train": self._on_train, "save": self._on_save, "load": self._on_load, "reset": self._on_reset}
+        for name, answer in answers.items():
+            offer(self, Trigger, name, answer)
+        offer(self, SetBool, "set_paused", self._on_set_paused)
         self.create_timer(_TICK_S, self._on_tick, clock=STEADY)
         self._diagnostics = Diagnostics(self, self._spec.name, self._condition, self._rejects)
 
@@ -82,12 +88,9 @@ class DynamicsLearner(Node):
 
     def _open_recorder(self, run: str) -> Recorder:
         """The record, with a log in ``log_dir`` unless that is empty."""
-        folder = None
-        if self._config.log_dir == "default":
-            folder = self._home / run
-        elif self._config.log_dir:
-            folder = Path(self._config.log_dir).expanduser()
-        c, topic = self._config, self.resolve_topic_name("state")
+        c = self._config
+        folder = self._home / run if c.log_dir == "default" else Path(c.log_dir).expanduser() if c.log_dir else None
+        topic = self.resolve_topic_name("state")
         return Recorder(self._spec, folder, topic, c.max_transitions, 1_000_000 * c.max_log_mb)
 
     def _tell_about_log(self) -> None:
@@ -104,67 +107,72 @@ class DynamicsLearner(Node):
             self._passed += 1
         elif not self._recorder.take(data, deserialize_message(data, RobotState)):
             self._rejects.add("state", self._recorder.ticks.problem)
+        elif self._recorder.ticks.newest is not None:
+            self._continual.take(self._recorder.ticks.newest)
 
     # Training ------------------------------------------------------------------------------------
 
-    def _on_train(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        store = moving(self._recorder.ticks.store())
+    def _on_train(self, _: Trigger.Request) -> str:
+        c, recorded = self._config, moving(self._recorder.ticks.store()).transitions
+        if not c.base_data and recorded < c.min_transitions:
+            few = f"{recorded} transitions in motion are too few, expected {c.min_transitions} (min_transitions)"
+            raise MbmfError(f"{few}; go on recording, or give base_data")
+        text = self._train(c.min_transitions)
+        if self._model and not c.base_data and not c.continuous:
+            text += "; what they do not show is forgotten: give base_data to keep it"
+        return text
+
+    def _train(self, min_transitions: int) -> str:
+        """Start a training; says so.
+
+        Raises:
+            MbmfError: one is under way.
+            OSError: it cannot be started.
+        """
         if self._training is not None:
-            response.message = "a training is under way already"
-            return response
-        if not self._config.base_data and store.transitions < self._config.min_transitions:
-            few = f"{store.transitions} transitions in motion are too few, expected {self._config.min_transitions}"
-            response.message = f"{few} (min_transitions); go on recording, or give base_data"
-            return response
-        c = self._config
-        task = RetrainTask(c.robot, c.base_data, c.min_transitions, c.seed, c.dynamics, c.training)
+            raise MbmfError("a training is under way already")
+        c, store = self._config, moving(self._recorder.ticks.store())
+        refit = self._continual.settings(c.refit) if c.continuous else c.refit
+        task = RetrainTask(c.robot, c.base_data, min_transitions, c.max_memory_mb, refit)
+        self._continual.started()
         try:
-            self._training = Retraining(task, store, self._model[0] if self._model else None)
+            self._training = Retraining(task, store, self._model.data if self._model else None)
         except OSError as error:
-            response.message = f"cannot start a training: {error}"
-            return response
-        self._training_error = ""
-        response.success, response.message = True, f"training on {store.transitions} transitions in motion"
-        if self._model and not c.base_data:
-            response.message += "; what they do not show is forgotten: give base_data to keep it"
-        self._tell(response.message)
-        return response
+            raise OSError(f"cannot start a training: {error}") from error
+        text = f"training on {store.transitions} transitions in motion"
+        self._tell(text)
+        return text
 
     def _on_tick(self) -> None:
         self._recorder.flush_if_due()
         self._tell_about_log()
-        if self._training is not None and (verdict := self._training.poll()) is not None:
-            self._training = None
-            if verdict.accepted:
-                self._accept(verdict.model, verdict.reason)
-            else:
-                self._training_error = verdict.reason
-                self._tell(verdict.reason)
+        if self._continual.watch() and self._config.continuous:
+            surprise = self._continual.detector.surprise
+            self._tell(f"the robot has changed: the model's error is {surprise:.1f} times the usual; learning it anew")
+        if self._training is not None:
+            self._look_at_training(self._training)
+        elif self._config.continuous and not self._paused and not self._continual.until_training:
+            try:
+                self._train(2)
+            except OSError as error:
+                self._trainings.fail(str(error))
+                self._tell(str(error))
         if time.monotonic() - self._reported_at >= _REPORT_S:
             self._publish_status()
 
+    def _look_at_training(self, training: Retraining) -> None:
+        verdict = training.poll()
+        if verdict is None:
+            return
+        self._training = None
+        self._trainings.add(verdict)
+        self._continual.ended(verdict.accepted)
+        if verdict.accepted:
+            self._accept(verdict.model, verdict.reason)
+        else:
+            self._tell(verdict.reason)
+
     # The model -----------------------------------------------------------------------------------
-
-    def _initial_model(self) -> tuple[bytes, str] | None:
-        """The file's bytes of the model to begin with, and where they are from.
-
-        Raises:
-            MbmfError: the model is unusable.
-        """
-        name = self._config.model_path
-        if name == "default":
-            try:
-                path = default_model_path(self._spec, self._config.dynamics.profile)
-            except MbmfError as error:
-                self.get_logger().warning(str(error))
-                return None
-            return self._read(path)
-        return self._read(Path(name).expanduser()) if name else None
-
-    def _read(self, path: Path) -> tuple[bytes, str]:
-        """A model file's bytes, found to be usable, and what to say about them."""
-        load_model(path, self._spec)
-        return path.read_bytes(), f"model {path}"
 
     def _adopt_kept(self) -> bool:
         """Go on with the model of a learner of this run that crashed; whether there is one."""
@@ -177,6 +185,16 @@ class DynamicsLearner(Node):
             return False
         return kept is not None
 
+    def _adopt_first(self, version: int) -> None:
+        """Begin with the model asked for, or with none."""
+        if self._first is not None:
+            self._adopt(*self._first, version)
+            return
+        self._model = None
+        self._continual.begin(None)
+        how = "the first training comes by itself" if self._config.continuous else "call ~/train after some recording"
+        self._tell(f"no model yet; {how}")
+
     def _accept(self, data: bytes, reason: str) -> None:
         """Put a model in force, for the rest of this run."""
         self._adopt(data, reason, self._version + 1)
@@ -185,53 +203,43 @@ class DynamicsLearner(Node):
         except OSError as error:
             self.get_logger().error(f"a restart will lose version {self._version}: {error}")
 
-    def _adopt(self, data: bytes, reason: str, version: int = 1) -> None:
+    def _adopt(self, data: bytes, reason: str, version: int) -> None:
         """Put a model in force and publish it."""
-        _, info = model_from_bytes(data, self._spec)
-        self._model, self._version = (data, info), version
-        message = Model(
-            version=self._version,
-            robot=info.robot,
-            profile=info.profile,
-            layout_hash=info.layout_hash,
-            transitions=info.transitions,
-            one_step_error=info.one_step_error,
-            open_loop_error=info.open_loop_error,
-            open_loop_steps=info.open_loop_steps,
-            weights=array("B", data),
-        )
+        self._model = ModelInForce(self._spec, data, version)
+        self._version = version
+        self._continual.begin(self._model.dynamics)
+        message = self._model.message()
         message.header.stamp = self.get_clock().now().to_msg()
         self._model_publisher.publish(message)
-        self._tell(f"version {self._version}: {reason}")
+        self._tell(f"version {version}: {reason}")
 
-    def _on_save(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    # Requests ------------------------------------------------------------------------------------
+
+    def _on_save(self, _: Trigger.Request) -> str:
         path = self._save_path()
         if self._model is None:
-            response.message = "there is no model to save"
-            return response
-        try:
-            write_whole(path, self._model[0])
-        except OSError as error:
-            response.message = f"cannot write {path}: {error.strerror}"
-            return response
-        response.success, response.message = True, f"version {self._version} saved to {path}"
-        self._tell(response.message)
-        return response
+            raise MbmfError("there is no model to save")
+        write_whole(path, self._model.data)
+        self._tell(f"version {self._version} saved to {path}")
+        return self._message
 
-    def _on_load(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        try:
-            self._accept(*self._read(self._save_path()))
-        except MbmfError as error:
-            response.message = str(error)
-            return response
-        response.success, response.message = True, self._message
-        return response
+    def _on_load(self, _: Trigger.Request) -> str:
+        self._accept(*read_model(self._save_path(), self._spec))
+        return self._message
 
-    def _on_set_paused(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+    def _on_reset(self, _: Trigger.Request) -> str:
+        if self._training is not None:
+            self._training.cancel()
+            self._training = None
+        self._recorder.ticks.forget_all()
+        self._continual.forget()
+        self._adopt_first(self._version + 1)
+        return "what was recorded is not learned from any more; " + self._message
+
+    def _on_set_paused(self, request: SetBool.Request) -> str:
         self._paused = request.data
-        response.success, response.message = True, "logging is paused" if request.data else "logging"
-        self._tell(response.message)
-        return response
+        self._tell("logging and learning are paused" if request.data else "logging")
+        return self._message
 
     def _save_path(self) -> Path:
         path = self._config.save_path
@@ -248,12 +256,9 @@ class DynamicsLearner(Node):
         self._reported_at = time.monotonic()
         message = LearnerStatus(message=self._recorder.error or self._message, model_version=self._version)
         message.header.stamp = self.get_clock().now().to_msg()
-        message.logged, message.rejected = self._recorder.ticks.transitions, self._recorder.ticks.rejected
-        message.one_step_error = message.open_loop_error = float("nan")
-        if self._model is not None:
-            info = self._model[1]
-            message.model_transitions = info.transitions
-            message.one_step_error, message.open_loop_error = info.one_step_error, info.open_loop_error
+        message.continuous = self._config.continuous
+        info = self._model.info if self._model else None
+        fill_status(message, self._recorder, info, self._trainings, self._continual)
         if self._training is not None:
             message.state, message.progress = LearnerStatus.STATE_TRAINING, self._training.progress
         elif self._recorder.error:
@@ -263,20 +268,19 @@ class DynamicsLearner(Node):
         self._status_publisher.publish(message)
 
     def _condition(self) -> tuple[bytes, str, dict[str, Any]]:
+        failure = self._trainings.failure
         values = {
-            "transitions": self._recorder.ticks.transitions,
-            "states logged": self._recorder.logged,
-            "states while paused": self._passed,
-            "states waiting for the disk": self._recorder.waiting,
-            "states given up": self._recorder.given_up,
-            "log": self._recorder.error or self._recorder.folder or "off",
             "model version": self._version,
-            "training": f"{self._training.progress:.0%}" if self._training else self._training_error or "idle",
+            "training": f"{self._training.progress:.0%}" if self._training else failure or "idle",
+            "states while paused": self._passed,
+            **diagnosis(self._recorder, self._trainings, self._continual),
         }
         if self._recorder.error:
             return ERROR, self._recorder.error, values
-        if self._training_error:
-            return WARN, self._training_error, values
+        if self._continual.changed and self._config.continuous:
+            return WARN, "the robot has changed; learning it anew", values
+        if failure and self._training is None:
+            return WARN, failure, values
         return OK, self._message, values
 
     def destroy_node(self) -> None:

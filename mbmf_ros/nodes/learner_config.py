@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mbmf_ros.dynamics.acceptance import AcceptanceConfig
+from mbmf_ros.dynamics.change import ChangeConfig
+from mbmf_ros.dynamics.continual import ContinualConfig
 from mbmf_ros.dynamics.model import DynamicsConfig
+from mbmf_ros.dynamics.refit import RefitConfig
 from mbmf_ros.dynamics.training import TrainConfig
 from mbmf_ros.nodes.runtime import option
 
@@ -26,8 +30,19 @@ class LearnerConfig:
         "default", "file of ~/save and ~/load; default: ~/.ros/mbmf_ros/<namespace>/<robot>/model.safetensors"
     )
     base_data: str = option("", "file of transitions to train on together with the log; empty: none")
-    max_transitions: int = option(200_000, "the newest so many transitions of the log are trained on", low=1)
+    max_transitions: int = option(100_000, "the newest so many transitions of the log are trained on", low=1)
     min_transitions: int = option(5_000, "transitions of the log and the base data needed for training", low=1)
+    max_memory_mb: int = option(3_000, "a training that needs more memory ends [MB]; 0: no limit", low=0)
     seed: int = option(0, "seed of initial weights and batches", low=0)
+    continuous: bool = option(False, "train by itself, again and again; else only on ~/train")
+    continual: ContinualConfig = field(default_factory=ContinualConfig)
+    change: ChangeConfig = field(default_factory=ChangeConfig)
+    acceptance: AcceptanceConfig = field(default_factory=AcceptanceConfig)
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
+
+    @property
+    def refit(self) -> RefitConfig:
+        """One training from the beginning, on everything alike."""
+        c = self
+        return RefitConfig(seed=c.seed, dynamics=c.dynamics, training=c.training, acceptance=c.acceptance)

@@ -1,0 +1,126 @@
+"""Noticing that a robot has changed: on a model that is right, up to noise, about a robot that then is another one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mbmf_ros.data.store import Episode, TransitionStore
+from mbmf_ros.dynamics import change
+from mbmf_ros.dynamics.change import ChangeConfig, ChangeDetector
+from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
+from mbmf_ros.robots import robot
+from mbmf_ros.robots.disturbance import Disturbance, DisturbanceConfig
+from mbmf_ros.robots.sim import Simulation, start_measurement
+
+SPEC = robot("ant")
+OUTPUTS = 29
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> np.random.Generator:
+    """Transitions of a single number each, which stands for their errors: its scale and, after it, the output."""
+
+    def squared(model: Dynamics, store: TransitionStore) -> torch.Tensor:
+        rows = []
+        for episode in store.episodes:
+            row = rng.standard_normal(OUTPUTS)
+            scale, output = episode.actions[0, :2]
+            row[int(output)] *= scale
+            rows.append(row)
+        return torch.from_numpy(np.stack(rows)).square()
+
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(change, "squared_errors", squared)
+    return rng
+
+
+def stream(count: int, scale: float = 1.0, output: int = 3) -> TransitionStore:
+    m, u = np.zeros((2, SPEC.measurement.size)), np.array([[scale, output]])
+    return TransitionStore(SPEC, [Episode(m, u)] * count)
+
+
+@pytest.fixture
+def detector() -> ChangeDetector:
+    detector = ChangeDetector(ChangeConfig(window=100, usual=300, threshold=2.0))
+    detector.begin(Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)))
+    return detector
+
+
+def test_an_unchanged_robot_is_not_called_changed(errors, detector: ChangeDetector):
+    for _ in range(500):
+        assert not detector.add(stream(20))
+    assert not detector.changed
+    assert 1 < detector.surprise < 1.8
+
+
+def test_a_larger_error_of_one_number_is_noticed_once_within_the_window(errors, detector: ChangeDetector):
+    detector.add(stream(600))
+    noticed = [count for count in range(20, 400, 20) if detector.add(stream(20, scale=2.5))]
+    assert len(noticed) == 1
+    assert noticed[0] <= 100
+    assert detector.changed
+
+
+def test_a_single_hard_landing_is_no_change(errors, detector: ChangeDetector):
+    detector.add(stream(600))
+    for _ in range(5):
+        detector.add(stream(1, scale=100.0))
+        detector.add(stream(99))
+    assert not detector.changed
+
+
+def test_a_new_model_begins_anew(errors, detector: ChangeDetector):
+    detector.add(stream(600))
+    detector.add(stream(100, scale=5.0))
+    assert detector.changed
+    detector.begin(Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)))
+    assert not detector.changed
+    assert math.isnan(detector.surprise)
+    detector.add(stream(600, scale=5.0))
+    assert not detector.changed, "that is the usual now"
+
+
+def test_without_a_model_and_without_a_threshold_nothing_is_noticed(errors):
+    silent = ChangeDetector(ChangeConfig(window=100, usual=300, threshold=0.0))
+    for detector in (ChangeDetector(), silent):
+        if detector is silent:
+            detector.begin(Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)))
+        assert not detector.add(stream(1000))
+        assert not detector.add(stream(1000, scale=50.0))
+        assert not detector.changed
+
+
+def test_errors_are_those_of_the_model_and_fallen_states_have_none():
+    model = Dynamics(SPEC, DynamicsConfig(members=2, hidden=8))
+    model.output_std.fill_(0.5)
+    simulation = Simulation(SPEC)
+    m = [simulation.reset(start_measurement(SPEC))]
+    u = np.full(SPEC.nu, 0.3)
+    m.append(simulation.step(u))
+    squared = change.squared_errors(model, TransitionStore(SPEC, [Episode(np.stack(m), u[None])]))
+    assert squared.shape == (1, model.profile.n_outputs)
+    x = torch.from_numpy(model.profile.encode(np.stack(m)).astype(np.float32))
+    predicted = model(x[:1], torch.from_numpy(u.astype(np.float32))[None])
+    height = model.profile.slices["height"]
+    expected = ((predicted[0] - x[1])[height] / 0.5) ** 2
+    torch.testing.assert_close(squared[0, :1], expected, rtol=1e-3, atol=1e-6)
+    fallen = m[0].copy()
+    fallen[3:7] = (0, 1, 0, 0)
+    none = change.squared_errors(model, TransitionStore(SPEC, [Episode(np.stack([fallen, fallen]), u[None])]))
+    assert none.shape == (0, model.profile.n_outputs)
+
+
+def test_a_disturbance_moves_what_the_detector_looks_at():
+    simulation = Simulation(SPEC)
+    m = simulation.reset(start_measurement(SPEC))
+    u = np.full(SPEC.nu, 0.5)
+    healthy = simulation.step(u)
+    Disturbance(simulation).apply(DisturbanceConfig((0.3, *[1.0] * 7)))
+    simulation.reset(m)
+    weak = simulation.step(u)
+    moved = np.abs(weak - healthy)[SPEC.measurement.joint_velocity]
+    assert moved.argmax() == 0
