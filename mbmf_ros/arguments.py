@@ -44,7 +44,7 @@ class SimArguments:
     cockpit: bool = argument(True, "serve the cockpit, a web page")
     cockpit_port: int | None = argument(None, "TCP port of the cockpit", low=0)
     rviz: bool = argument(False, "start RViz too")
-    rviz_config: str | None = argument(None, "RViz set-up; config/<robot>_sim.rviz if not given")
+    rviz_config: str | None = argument(None, "RViz set-up; config/ant_sim.rviz if not given")
     record: str | None = argument(
         None, "folder of the log of every transition (MCAP), or none; ~/.ros/mbmf_ros if not given"
     )
