@@ -16,7 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,10 @@ class OpenLoop:
     """Episodes of the controller."""
     every: int = 10
     """Control steps between two states whose candidates are looked at."""
-    dynamics: DynamicsConfig = field(default_factory=lambda: preset("default").dynamics)
-    """Our architecture."""
-    training: TrainConfig = field(default_factory=lambda: preset("default").training)
-    """Our training."""
+    dynamics: DynamicsConfig | None = None
+    """Our architecture; by default the one tuned for the robot."""
+    training: TrainConfig | None = None
+    """Our training; likewise."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,13 @@ def main(config: OpenLoop) -> None:
 
 def run(config: OpenLoop, spec: RobotSpec, seed: int) -> dict[str, Any]:
     """One seed: rows of every table, and where they come from."""
-    data = collect_random(spec, config.transitions, seed, threads=1)
-    ours = _trained(config, data, seed, "ours", config.dynamics, config.training)
+    default = preset("default", spec)
+    training = config.training or default.training
+    data = collect_random(spec, config.transitions, seed, default.collect, threads=1)
+    ours = _trained(config, data, seed, "ours", config.dynamics or default.dynamics, training)
     paper = _trained(config, data, seed, "paper", preset("paper").dynamics, preset("paper").training)
     body = profile(spec, "body")
-    linear = LinearModel(body, make_dataset(split(data, config.training.holdout, seed)[0], body))
+    linear = LinearModel(body, make_dataset(split(data, training.holdout, seed)[0], body))
     models = {
         "persistence": _single(Persistence(body)),
         "linear": _single(linear),
@@ -126,17 +128,19 @@ def run(config: OpenLoop, spec: RobotSpec, seed: int) -> dict[str, Any]:
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for kind, sequences in kinds.items():
         tables["errors"] += errors(spec, models, kind, sequences)
-        if config.dynamics.members > 1:
+        if ours.members > 1:
             calibration, reliability = _calibration(ours, kind, sequences)
             tables["calibration"] += calibration
             tables["reliability"] += reliability
     tables["ranking"] = ranking(spec, models, walks.visits)
+    settings = {key: value for key, value in dataclasses.asdict(config).items() if key not in ("out", "scratch")}
     return {
         "seed": seed,
         "robot": spec.name,
         "command": " ".join(["python -m mbmf_ros.experiments.open_loop", *sys.argv[1:]]),
         "revision": revision(),
-        "config": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
+        "config": settings,
+        "ours": {"dynamics": dataclasses.asdict(ours.config), "training": dataclasses.asdict(training)},
         "load_average": os.getloadavg()[0],
         "tables": {name: [{"seed": seed, **row} for row in rows] for name, rows in tables.items()},
     }
@@ -169,7 +173,7 @@ def _kinds(config: OpenLoop, spec: RobotSpec, walks: Walks, seed: int) -> dict[s
     chosen = np.random.default_rng(seed).permutation(len(walks.starts))[: config.sequences]
     starts, actions = (np.stack([rows[i] for i in chosen]) for rows in (walks.starts, walks.candidates))
     return {
-        "random": random_sequences(spec, longest, config.sequences, _HELD_OUT + seed),
+        "random": random_sequences(spec, longest, config.sequences, _HELD_OUT + seed, preset("default", spec).collect),
         "on_policy": windows_of(walks.store, longest, config.sequences, seed),
         "candidates": played(spec, starts, actions),
     }

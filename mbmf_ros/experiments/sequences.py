@@ -15,9 +15,9 @@ from mbmf_ros.control.mpc import MpcController
 from mbmf_ros.control.path import Path
 from mbmf_ros.control.path_shapes import SHAPES, make_path
 from mbmf_ros.control.planners import Plan, Planner
-from mbmf_ros.control.presets import Preset, make_controller
+from mbmf_ros.control.presets import Preset, make_controller, preset
 from mbmf_ros.control.tasks import ForwardConfig, Task
-from mbmf_ros.data.collect import collect_random
+from mbmf_ros.data.collect import CollectConfig, collect_random
 from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.errors import MbmfError, unknown
@@ -121,9 +121,11 @@ def _padded(rows: np.ndarray, length: int) -> np.ndarray:
     return np.concatenate([rows, np.repeat(rows[-1:], length - len(rows), axis=0)])
 
 
-def random_sequences(spec: RobotSpec, steps: int, count: int, seed: int) -> Sequences:
+def random_sequences(
+    spec: RobotSpec, steps: int, count: int, seed: int, collect: CollectConfig | None = None
+) -> Sequences:
     """Of random motion, as training data is collected."""
-    return windows_of(collect_random(spec, 40 * count, seed, threads=1), steps, count, seed)
+    return windows_of(collect_random(spec, 40 * count, seed, collect, threads=1), steps, count, seed)
 
 
 def played(spec: RobotSpec, starts: np.ndarray, actions: np.ndarray) -> Sequences:
@@ -151,14 +153,14 @@ def walk(
         model: the dynamics to plan with.
         task: one of :data:`TASKS`.
         seed: of paths, starts and the planner.
-        settings: planner and task.
+        settings: planner and task; by default those tuned for the robot.
         episodes, episode_steps: how long.
         every: control steps between two recorded states.
         long_steps: horizon of the same planner, started anew; ``long_count`` candidates of its last round are kept.
     """
     if task not in TASKS:
         raise unknown("task", task, TASKS)
-    spec, settings = model.spec, settings or Preset()
+    spec, settings = model.spec, settings or preset("default", model.spec)
     simulation = Simulation(spec)
     drivers = []
     for assignments in ((), (f"planner.time_steps={long_steps}",)):
@@ -178,10 +180,11 @@ def walk(
         driver.reset()
         _send(driver, task, m, waypoints)
         for step in range(episode_steps):
+            considered.task = None
             answer = driver.act(m)
             if answer.idle:
                 break
-            if step % every == 0 and considered.task is not None:
+            if step % every == 0 and considered.task is not None:  # None: it went on with an earlier plan
                 walks.visits.append(Visit(m, considered.task, considered.rounds))
                 scout.reset()
                 scout.set_goal(driver.goal)

@@ -84,7 +84,7 @@ def test_every_seed_is_done_once_and_plotted(tmp_path: Path, monkeypatch: pytest
     paper = dataclasses.replace(
         presets.PAPER, dynamics=DynamicsConfig(profile="paper", members=1, hidden=8), training=QUICK
     )
-    monkeypatch.setattr(open_loop, "preset", lambda name: paper)
+    monkeypatch.setattr(open_loop, "preset", lambda name, spec=None: paper)
     config = OpenLoop(
         out=tmp_path / "out",
         scratch=tmp_path / "scratch",
