@@ -41,6 +41,8 @@ class LearnConfig(Ranged):
         random_holdout: share of the random rollouts that is only validated on.
         iteration_steps: environment steps between trainings; a whole number of episodes, so it may be more.
         episode_steps: longest rollout while learning.
+        refine_after: once so many environment steps are taken, learning acts as the evaluation does, for whole
+            episodes: first variety, then practice; 0: never.
         stuck_steps: after so many steps in a row in which the robot has fallen a rollout while learning ends.
         warm_start: go on from the last weights (the paper); else train anew each time.
         on_policy_share: share of the model's own transitions in each batch (the paper's 90 %); 0: as they come.
@@ -62,6 +64,7 @@ class LearnConfig(Ranged):
     random_holdout: float = ranged(0.1, 0.0, 0.5)
     iteration_steps: int = ranged(1000, 1)
     episode_steps: int = ranged(250, 1)
+    refine_after: int = ranged(0, 0)
     stuck_steps: int = ranged(20, 1)
     warm_start: bool = True
     on_policy_share: float = ranged(0.0, 0.0, 1.0)
@@ -205,10 +208,12 @@ class Learner:
         config, rng = self.config, self._streams()
         fresh, returns = TransitionStore(self.spec), []
         wanted = min(config.iteration_steps, budget - self.steps)
+        refining = 0 < config.refine_after <= self.steps
+        longest = self.env.reward.steps if refining else config.episode_steps
         while fresh.transitions < wanted:
-            controller = self.controller(int(rng.integers(2**31)))
+            controller = self.controller(int(rng.integers(2**31)), refining)
             act: Actor = lambda m, controller=controller: controller.act(m).action  # noqa: E731
-            length = min(config.episode_steps, budget - self.steps - fresh.transitions)
+            length = min(longest, budget - self.steps - fresh.transitions)
             rollout = roll_out(self.env, act, int(rng.integers(2**31)), length, "on_policy", config.stuck_steps)
             fresh.add(rollout.episode)
             returns.append(rollout.value)
