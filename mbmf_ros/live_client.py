@@ -107,9 +107,9 @@ class LiveClient(Node):
 
     def _on_state(self, message: RobotState) -> None:
         here = (message.episode, message.tick)
+        self.heard_s = max(self.heard_s, time.monotonic())
         if here == self._last:
             return
-        self.heard_s = time.monotonic()
         self._last = here
         stamp_s = time_seconds(message.header.stamp)
         self._start_s = stamp_s if self._start_s is None else self._start_s

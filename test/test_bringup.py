@@ -53,6 +53,17 @@ def test_only_what_was_chosen_becomes_a_parameter():
     assert chosen["dynamics_learner"].parameters["log_dir"] == ""
 
 
+def test_learning_starts_without_a_model_unless_one_is_given(tmp_path):
+    running = by_name(learn=True)
+    assert running["mpc_controller"].parameters == {"use_sim_time": True, "model_path": "", "explore": True}
+    assert running["dynamics_learner"].parameters == {"use_sim_time": True, "model_path": "", "continuous": True}
+    file = tmp_path / "mine.safetensors"
+    file.touch()
+    given = by_name(learn=True, model_path=str(file))
+    assert {given[name].parameters["model_path"] for name in ("mpc_controller", "dynamics_learner")} == {str(file)}
+    assert by_name(learn=True, model_path="default")["mpc_controller"].parameters["model_path"] == "default"
+
+
 def test_files_are_named_absolutely(tmp_path, monkeypatch):
     (tmp_path / "mine.safetensors").touch()
     monkeypatch.chdir(tmp_path)

@@ -46,7 +46,7 @@ class ChangeDetector:
     def __init__(self, config: ChangeConfig | None = None):
         self.config = config or ChangeConfig()
         self._model: Dynamics | None = None
-        self._usual: Tensor | None = None  # (n_outputs,), mean squared standardised error
+        self._usual: Tensor | None = None  # (n_outputs,), mean squared error in the outputs' own units
         self._first: list[Tensor] = []
         self._window: deque[Tensor] = deque(maxlen=self.config.window)  # (n_outputs,) each, as shares of the usual
         self.changed = False
@@ -57,9 +57,16 @@ class ChangeDetector:
         full = len(self._window) == self.config.window
         return float(torch.stack(list(self._window)).mean(0).max()) if full else math.nan
 
-    def begin(self, model: Dynamics | None) -> None:
-        """A new model is in force (or none): what is usual is learned anew."""
-        self._model, self._usual = model, None
+    def begin(self, model: Dynamics | None, successor: bool = False) -> None:
+        """A new model is in force, or none.
+
+        Args:
+            model: the model.
+            successor: it is no worse on the same robot than the one before, whose usual error counts until its own is
+                known; otherwise nothing is noticed until then.
+        """
+        self._model = model
+        self._usual = self._usual if successor else None
         self._first.clear()
         self._window.clear()
         self.changed = False
@@ -69,11 +76,7 @@ class ChangeDetector:
         if self._model is None or not self.config.threshold or not store.episodes:
             return False
         squared = squared_errors(self._model, store)
-        if self._usual is None:
-            self._first.append(squared)
-            first = torch.cat(self._first)
-            if len(first) >= self.config.usual:
-                self._usual = first.mean(0).clamp_min(1e-12)
+        if not self._learn_usual(squared) or self._usual is None:
             return False
         before = self.changed
         for share in (squared / self._usual).clamp_max(self.config.cap):
@@ -81,14 +84,23 @@ class ChangeDetector:
         self.changed = self.changed or self.surprise > self.config.threshold
         return self.changed and not before
 
+    def _learn_usual(self, squared: Tensor) -> bool:
+        """Take in the first errors of a model; whether what is usual was known before."""
+        known = self._usual is not None
+        if self._model is not None and sum(map(len, self._first)) < self.config.usual:
+            self._first.append(squared)
+            if sum(map(len, self._first)) >= self.config.usual and not self.changed:
+                self._usual = torch.cat(self._first).mean(0).clamp_min(1e-12)
+        return known
+
 
 @torch.no_grad()
 def squared_errors(model: Dynamics, store: TransitionStore) -> Tensor:
-    """Squared standardised one-step errors of the ensemble's mean (N, n_outputs), of transitions from before a fall."""
+    """Squared one-step errors of the ensemble's mean (N, n_outputs), of transitions from before a fall."""
     standing = [episode for episode in store.episodes if not store.spec.fallen(episode.measurements[:-1]).all()]
     if not standing:
         return torch.empty(0, model.profile.n_outputs)
     data = make_dataset(TransitionStore(store.spec, standing), model.profile)
     z = ((data.inputs - model.input_mean) / model.input_std).expand(model.members, -1, -1)
     mean = model.network(z)[..., : model.profile.n_outputs].mean(0)
-    return (mean - (data.outputs - model.output_mean) / model.output_std).square()
+    return (mean * model.output_std + model.output_mean - data.outputs).square()

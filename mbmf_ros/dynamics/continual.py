@@ -60,7 +60,7 @@ class Continual:
         self.detector = ChangeDetector(change)
         self.moved = self.changes = 0
         self.changed = False
-        self._has_model = self._fresh = False
+        self._has_model = self._fresh = self._successor = False
         self._trained_at = 0  # ``moved`` when the last training began
         self._changed_at: int | None = None
         self._unseen: list[Episode] = []
@@ -90,7 +90,8 @@ class Continual:
     def begin(self, model: Dynamics | None) -> None:
         """A model is in force from now on, or none."""
         self._has_model = model is not None
-        self.detector.begin(model)
+        self.detector.begin(model, self._successor)
+        self._successor = False
         self._unseen.clear()
 
     def take(self, transition: Episode) -> None:
@@ -135,6 +136,7 @@ class Continual:
     def ended(self, accepted: bool) -> None:
         """It has ended; an accepted model is announced by :meth:`begin` too."""
         self._fresh = not accepted
+        self._successor = accepted and not self.changed
         knew = self._changed_at is None or self._trained_at - self._changed_at > self.detector.config.window
         if accepted and knew:
             self.changed = False

@@ -102,6 +102,8 @@ def analyse(rows: Sequence[Mapping[str, str]], weaken_s: float) -> dict[str, Any
         "falls_weak": int(column(weak, "fell").sum()) if weak else 0,
         "deadlines": deadlines,
         "deadlines_missed": int(column(following, "late").sum()) if following else 0,
+        "missed_share_training": _share([row for row in following if int(row["training"])]),
+        "missed_share_otherwise": _share([row for row in following if not int(row["training"])]),
         "bridge_late_answers": int(column(rows, "bridge_late")[-1]),
         "minutes_counted": round(len(following) / 60, 1),
         "seconds_training": int(column(rows, "training").sum()),
@@ -113,6 +115,11 @@ def analyse(rows: Sequence[Mapping[str, str]], weaken_s: float) -> dict[str, Any
         "memory_mb": int(column(rows, "memory_mb")[-1]),
         "simulated_s": int(seconds[-1]) + 1,
     }
+
+
+def _share(rows: Sequence[Mapping[str, str]]) -> float | None:
+    """Share of the deadlines that were missed."""
+    return round(sum(int(row["late"]) for row in rows) / sum(int(row["ticks"]) for row in rows), 5) if rows else None
 
 
 def _mean(rows: Sequence[Mapping[str, str]], name: str = "cross_track_mean_m") -> float | None:

@@ -40,9 +40,9 @@ class LiveLearning:
     """Of the simulation, the exploration, the planner and the training."""
     graph: str = "ant_sim"
     """What is brought up."""
-    weaken_s: float = 1200.0
+    weaken_s: float = 900.0
     """Simulated time at which the motor is weakened [s]."""
-    after_s: float = 360.0
+    after_s: float = 300.0
     """Simulated time to go on after that [s]."""
     strength: float = 0.3
     """What is left of the motor's torque."""
@@ -87,12 +87,15 @@ def main(config: LiveLearning) -> int:
         started = time.monotonic()
         code = Supervisor([*commands, Command("live", argv, REQUIRED, extra, leads=True)]).run()
         wall_s = time.monotonic() - started
+    rows = read_rows(file) if file.is_file() else []
+    if not rows:
+        raise MbmfError(f"the graph was not up for a second (exit code {code}); what its nodes said stands above")
     facts = {
         "seed": config.seed,
         "motor": spec.actuated_joints[motor],
         "strength": config.strength,
         "weaken_s": config.weaken_s,
-        **analyse(read_rows(file), config.weaken_s),
+        **analyse(rows, config.weaken_s),
         "exit_code": code,
         "wall_s": round(wall_s, 1),
         "niceness": os.nice(0),
@@ -119,4 +122,7 @@ def _write_table(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(LiveLearning, description=__doc__)))
+    try:
+        sys.exit(main(tyro.cli(LiveLearning, description=__doc__)))
+    except MbmfError as error:
+        sys.exit(f"error: {error}")

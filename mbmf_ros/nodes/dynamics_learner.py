@@ -51,8 +51,7 @@ class DynamicsLearner(Node):
         self._first, problem = first_model(self._spec, c.model_path, c.dynamics.profile)
         if problem:
             self.get_logger().warning(problem)
-        self._paused, self._passed = False, 0  # states that passed by while paused
-        self._version = 0
+        self._version, self._paused, self._passed = 0, False, 0  # the last: states that passed by while paused
         self._model: ModelInForce | None = None
         self._training: Retraining | None = None
         self._trainings = Trainings()
@@ -61,9 +60,7 @@ class DynamicsLearner(Node):
         self._home = home(self._spec.name, self.get_namespace())
         self._recorder = self._open_recorder(run)
         self._kept = KeptModel(self._recorder.folder, run)
-        self._error_told = ""
-        self._message = ""
-        self._reported_at = 0.0
+        self._error_told, self._message, self._reported_at = "", "", 0.0
         self._rejects = Rejects()
         self._model_publisher = self.create_publisher(Model, "model", qos.LATCHED)
         self._status_publisher = self.create_publisher(LearnerStatus, "~/status", qos.LATCHED)

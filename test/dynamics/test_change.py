@@ -84,6 +84,17 @@ def test_a_new_model_begins_anew(errors, detector: ChangeDetector):
     assert not detector.changed, "that is the usual now"
 
 
+def test_a_successor_is_measured_by_what_was_usual_until_its_own_error_is_known(errors, detector: ChangeDetector):
+    detector.add(stream(600))
+    detector.begin(Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)), successor=True)
+    assert detector.add(stream(120, scale=5.0))
+    detector.begin(Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)), successor=True)
+    detector.add(stream(320, scale=0.5))
+    detector.add(stream(200, scale=0.5))
+    assert not detector.changed
+    assert detector.add(stream(150, scale=1.5)), "three times its own usual error, though not what was usual before"
+
+
 def test_without_a_model_and_without_a_threshold_nothing_is_noticed(errors):
     silent = ChangeDetector(ChangeConfig(window=100, usual=300, threshold=0.0))
     for detector in (ChangeDetector(), silent):
@@ -106,7 +117,7 @@ def test_errors_are_those_of_the_model_and_fallen_states_have_none():
     x = torch.from_numpy(model.profile.encode(np.stack(m)).astype(np.float32))
     predicted = model(x[:1], torch.from_numpy(u.astype(np.float32))[None])
     height = model.profile.slices["height"]
-    expected = ((predicted[0] - x[1])[height] / 0.5) ** 2
+    expected = ((predicted[0] - x[1])[height]) ** 2
     torch.testing.assert_close(squared[0, :1], expected, rtol=1e-3, atol=1e-6)
     fallen = m[0].copy()
     fallen[3:7] = (0, 1, 0, 0)
