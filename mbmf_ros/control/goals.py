@@ -94,7 +94,7 @@ class VelocityGoal:
         """Move at ``command`` (3,), or as near to it as is allowed, from the next control step on."""
         self.command = np.clip(command, -self._limits, self._limits)
 
-    def task(self, m: np.ndarray, model: Dynamics | None, spec: RobotSpec) -> Task | None:
+    def task(self, m: np.ndarray, model: Dynamics | None, spec: RobotSpec) -> FollowVelocity | None:
         if model is None:
             return None
         config = self.config
@@ -120,7 +120,7 @@ class HoldGoal:
         self.place = place
         self._resting = True
 
-    def task(self, m: np.ndarray, model: Dynamics | None, spec: RobotSpec) -> Task | None:
+    def task(self, m: np.ndarray, model: Dynamics | None, spec: RobotSpec) -> HoldPosition | None:
         """None also while the robot rests."""
         if self.place is None:
             self.place = m[:2].copy()

@@ -51,11 +51,12 @@ def test_a_command_that_is_zero_or_not_repeated_ends_in_holding():
     told = orders()
     told.drive(GO, 1.0)
     goal = told.mpc.goal
+    assert isinstance(goal, VelocityGoal)
     told.update(1.4)
     told.drive(2 * GO, 1.4)
     told.update(1.85)
     assert told.mpc.goal is goal
-    assert told.mpc.goal.command[0] == 0.6
+    assert goal.command[0] == 0.6
     told.update(1.95)
     assert isinstance(told.mpc.goal, HoldGoal)
     told.drive(GO, 2.0)
@@ -69,9 +70,11 @@ def test_a_path_that_is_done_ends_in_holding_if_asked(hold):
     told.follow(AHEAD)
     told.mpc.act(start_measurement(SPEC, pose=(1.99, 0.0, 0.0)))
     told.update(1.0)
-    assert isinstance(told.mpc.goal, HoldGoal) is hold
-    if hold:
-        assert told.mpc.goal.place.tolist() == [2, 0]
+    goal = told.mpc.goal
+    assert isinstance(goal, HoldGoal) is hold
+    if isinstance(goal, HoldGoal):
+        assert goal.place is not None
+        assert goal.place.tolist() == [2, 0]
 
 
 def test_forward_is_what_it_does_unless_told_otherwise():
