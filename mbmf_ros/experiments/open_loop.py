@@ -4,7 +4,8 @@
 
 Every seed collects data of its own, trains our model and the paper's network on it, and judges both, a linear model and
 persistence on held-out sequences: random motion, the controller's own motion, and candidates of the planner, played in
-the simulator. All are judged by the numbers of the body profile. Seeds that are done are kept.
+the simulator. All are judged by the numbers of the body profile. Seeds that are done with the same settings
+are kept.
 """
 
 from __future__ import annotations
@@ -102,10 +103,18 @@ def main(config: OpenLoop) -> None:
     config.out.mkdir(parents=True, exist_ok=True)
     for seed in config.seeds:
         file = config.out / f"seed_{seed}.json"
-        if not file.is_file():
+        if not file.is_file() or json.loads(file.read_text())["config"] != settings_of(config):
             _CONSOLE.print(f"{config.robot}, seed {seed}")
             file.write_text(json.dumps(run(config, spec, seed)) + "\n")
     write_tables(config.out, [json.loads((config.out / f"seed_{seed}.json").read_text()) for seed in config.seeds])
+
+
+def settings_of(config: OpenLoop) -> dict[str, Any]:
+    """What decides about a seed's result, as JSON gives it back."""
+    settings = {
+        key: value for key, value in dataclasses.asdict(config).items() if key not in ("out", "scratch", "seeds")
+    }
+    return json.loads(json.dumps(settings))
 
 
 def run(config: OpenLoop, spec: RobotSpec, seed: int) -> dict[str, Any]:
@@ -133,13 +142,12 @@ def run(config: OpenLoop, spec: RobotSpec, seed: int) -> dict[str, Any]:
             tables["calibration"] += calibration
             tables["reliability"] += reliability
     tables["ranking"] = ranking(spec, models, walks.visits)
-    settings = {key: value for key, value in dataclasses.asdict(config).items() if key not in ("out", "scratch")}
     return {
         "seed": seed,
         "robot": spec.name,
         "command": " ".join(["python -m mbmf_ros.experiments.open_loop", *sys.argv[1:]]),
         "revision": revision(),
-        "config": settings,
+        "config": settings_of(config),
         "ours": {"dynamics": dataclasses.asdict(ours.config), "training": dataclasses.asdict(training)},
         "load_average": os.getloadavg()[0],
         "tables": {name: [{"seed": seed, **row} for row in rows] for name, rows in tables.items()},
