@@ -255,7 +255,11 @@ def resume(spec: RobotSpec, task: str, config: LearnConfig, seed: int, folder: P
     Raises:
         MbmfError: the folder holds another run.
     """
-    identity = {"robot": spec.name, "task": task, "seed": seed, "config": dataclasses.asdict(config)}
+    settings = dataclasses.asdict(config)
+    if not config.refine_after:  # the evaluation decides nothing: it may be repeated with other settings
+        for key in ("evaluation_settings", "evaluation_replan_every"):
+            del settings[key]
+    identity = {"robot": spec.name, "task": task, "seed": seed, "config": settings}
     learner = Learner(spec, task, config, seed, Checkpoint(folder, identity) if folder is not None else None)
     if learner.checkpoint is not None:
         learner.checkpoint.restore(learner)

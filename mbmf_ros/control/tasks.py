@@ -151,6 +151,7 @@ class ForwardConfig(Ranged):
 
     Attributes:
         speed_cap_mps: moving faster than this earns nothing more.
+        overspeed: cost per m/s beyond it.
         death_cost: of a step after which the robot is not alive; nothing is earned from then on.
         tilt: cost per radian of tilt beyond ``max_tilt_rad``.
         max_tilt_rad: see ``tilt``.
@@ -162,6 +163,7 @@ class ForwardConfig(Ranged):
     """
 
     speed_cap_mps: float = ranged(1e3, 0.0)
+    overspeed: float = ranged(0.0, 0.0)
     death_cost: float = ranged(0.0, 0.0)
     tilt: float = ranged(0.0, 0.0)
     max_tilt_rad: float = ranged(1.0, 0.0)
@@ -192,7 +194,8 @@ class Forward:
     def terms(self, x: Tensor, u: Tensor) -> dict[str, Tensor]:
         reward, config, profile = self.reward, self.config, self.profile
         after = x[:, 1:]
-        speed = (profile.xy(x)[..., 0].diff(dim=1) / self.dt_s).clamp_max(config.speed_cap_mps)
+        speed = profile.xy(x)[..., 0].diff(dim=1) / self.dt_s
+        speed = speed - (1.0 + config.overspeed) * (speed - config.speed_cap_mps).relu()
         terms = {"speed": speed, "effort": -reward.effort * u.square().sum(-1)}
         if config.tilt:
             tilt = profile.up(after).clamp(-1.0, 1.0).acos()
