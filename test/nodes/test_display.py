@@ -46,6 +46,14 @@ def test_robot_markers_cover_the_robot_where_it_is():
     assert 0.4 < front_left[0] < 0.9
 
 
+@pytest.mark.parametrize("name", ["swimmer", "hopper", "half_cheetah_v5"])
+def test_robots_that_live_in_a_plane_are_drawn_where_they_are(name):
+    spec = robot(name)
+    markers = RobotMarkers(spec, "odom")
+    here, there = (positions(markers.move(start_measurement(spec, pose=(x, 0.0, 0.0))).markers) for x in (0.0, 2.0))
+    np.testing.assert_allclose(there - here, np.tile([2.0, 0.0, 0.0], (len(here), 1)), atol=1e-9)
+
+
 def test_capsule_ends_turn_with_the_robot():
     markers = RobotMarkers(ANT, "odom")
     straight = positions(markers.move(start_measurement(ANT)).markers)
