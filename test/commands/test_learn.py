@@ -1,0 +1,96 @@
+"""``mbmf learn``, from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mbmf_ros.cli import main
+from mbmf_ros.commands.learn import assignments
+from mbmf_ros.control.environments import TASKS
+from mbmf_ros.control.recipes import recipe
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.robots import robot
+
+SMALL = (
+    "random_steps=120",
+    "random_episode_steps=40",
+    "iteration_steps=60",
+    "episode_steps=60",
+    "planner_settings.batch_size=16",
+    "planner_settings.time_steps=4",
+    "dynamics.hidden=16",
+    "first.min_updates=30",
+    "refit.min_updates=10",
+)
+
+
+def learn(folder: Path, *more: str) -> int:
+    command = ["learn", "--robot", "swimmer", "--task", "forward", "--seed", "2", "--episodes", "2"]
+    return main([*command, "--folder", str(folder / "run"), "--json", str(folder / "out.json"), *more])
+
+
+def test_it_learns_writes_its_result_and_goes_on_with_a_larger_budget(tmp_path: Path):
+    assert learn(tmp_path, "--budget", "180", "--set", *SMALL) == 0
+    first = json.loads((tmp_path / "out.json").read_text())
+    assert first["steps"] == 180
+    assert first["final_return"] == pytest.approx(sum(first["final_returns"]) / 2)
+    assert len(first["final_returns"]) == 2
+    assert [row["steps"] for row in first["curve"]] == [120, 180]
+    assert first["wall_s"] > 0
+    assert first["command"].startswith("mbmf learn --robot swimmer")
+    assert learn(tmp_path, "--budget", "240", "--set", *SMALL) == 0
+    second = json.loads((tmp_path / "out.json").read_text())
+    assert second["curve"][:2] == first["curve"]
+    assert second["steps"] == 240
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--budget", "1"), "--budget"),
+        (("--episodes", "0"), "--episodes"),
+        (("--task", "backward"), "backward"),
+        (("--task", "forward_v5"), "swimmer_v5"),
+        (("--preset", "papers"), "papers"),
+        (("--set", "hidden"), "KEY=VALUE"),
+        (("--set", "dynamics.hiden=3"), "hidden"),
+        (("--set", "planner_settings.batch_size=1"), "batch_size"),
+    ],
+)
+def test_bad_options_are_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple, said: str):
+    assert learn(tmp_path, *more) == 2
+    error = capsys.readouterr().err.strip()
+    assert said in error
+    assert error.startswith("mbmf: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_budget_below_what_is_spent_already_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert learn(tmp_path, "--budget", "180", "--set", *SMALL) == 0
+    assert learn(tmp_path, "--budget", "100", "--set", *SMALL) == 2
+    assert "has 180 steps already" in capsys.readouterr().err
+
+
+def test_assignments_nest_and_contradictions_are_told():
+    assert assignments(("a.b=1", "a.c=x", "d=[1, 2]")) == {"a": {"b": 1, "c": "x"}, "d": [1, 2]}
+    with pytest.raises(MbmfError, match="has a value already"):
+        assignments(("a=1", "a.b=2"))
+
+
+@pytest.mark.parametrize("name", ["ant", "half_cheetah", "half_cheetah_v5", "hopper", "swimmer", "swimmer_v5"])
+def test_recipes_are_whole(name: str):
+    for task in TASKS:
+        assert recipe(robot(name), task).planner == "icem"
+
+
+@pytest.mark.parametrize(("name", "samples", "horizon"), [("swimmer", 5000, 20), ("half_cheetah", 1000, 20)])
+def test_the_papers_recipe_has_the_papers_numbers(name: str, samples: int, horizon: int):
+    config = recipe(robot(name), "forward", "paper")
+    assert config.planner_settings == {"batch_size": samples, "time_steps": horizon}
+    assert (config.dynamics.hidden, config.dynamics.members, config.dynamics.profile) == (500, 1, "paper")
+    assert config.on_policy_share == 0.9
+    with pytest.raises(MbmfError, match="ant_paper"):
+        recipe(robot("ant"), "forward", "paper")
