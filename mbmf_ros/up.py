@@ -62,6 +62,8 @@ def plan(config: UpConfig) -> tuple[list[Command], list[str]]:
     """
     if config.json and not config.paths:
         raise MbmfError("--json: there are no results without --paths FILE")
+    if config.paths and config.learn and config.model_path is None:
+        raise MbmfError("--learn starts without a model, which cannot walk --paths: name one with --model-path as well")
     if config.paths:
         _check_paths(config)
         config = dataclasses.replace(config, demo=False)

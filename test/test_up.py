@@ -134,6 +134,8 @@ def test_bad_files_are_named_before_anything_starts(tmp_path, paths):
         plan(UpConfig(paths=paths, json=paths / "below a file" / "out.json"))
     with pytest.raises(MbmfError, match="no results without --paths"):
         plan(UpConfig(json=tmp_path / "out.json"))
+    with pytest.raises(MbmfError, match="starts without a model"):
+        plan(UpConfig(paths=paths, learn=True))
     with pytest.raises(MbmfError, match="did you mean 'ant_sim'"):
         plan(UpConfig(graph="ant_smi"))
 

@@ -6,12 +6,12 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.data.store import TransitionStore
-from mbmf_ros.dynamics.dataset import make_dataset
 from mbmf_ros.dynamics.model import Dynamics
 
 
@@ -97,10 +97,13 @@ class ChangeDetector:
 @torch.no_grad()
 def squared_errors(model: Dynamics, store: TransitionStore) -> Tensor:
     """Squared one-step errors of the ensemble's mean (N, n_outputs), of transitions from before a fall."""
-    standing = [episode for episode in store.episodes if not store.spec.fallen(episode.measurements[:-1]).all()]
-    if not standing:
-        return torch.empty(0, model.profile.n_outputs)
-    data = make_dataset(TransitionStore(store.spec, standing), model.profile)
-    z = ((data.inputs - model.input_mean) / model.input_std).expand(model.members, -1, -1)
-    mean = model.network(z)[..., : model.profile.n_outputs].mean(0)
-    return (mean * model.output_std + model.output_mean - data.outputs).square()
+    before = np.concatenate([episode.measurements[:-1] for episode in store.episodes])
+    after = np.concatenate([episode.measurements[1:] for episode in store.episodes])
+    actions = np.concatenate([episode.actions for episode in store.episodes])
+    standing, profile = ~store.spec.fallen(before), model.profile
+    x = profile.encode(before[standing])
+    inputs = np.concatenate([x[:, profile.n_carried :], actions[standing]], axis=1)
+    z = (torch.from_numpy(inputs.astype(np.float32)) - model.input_mean) / model.input_std
+    mean = model.network(z.expand(model.members, -1, -1))[..., : profile.n_outputs].mean(0)
+    outputs = torch.from_numpy(profile.targets(x, profile.encode(after[standing])).astype(np.float32))
+    return (mean * model.output_std + model.output_mean - outputs).square()

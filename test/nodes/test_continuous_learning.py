@@ -72,7 +72,7 @@ class Robot:
             if SPEC.fallen(m):
                 self.reset()
             self.rig.executor.spin_once(timeout_sec=0)
-        self.rig.until(lambda: self.status.logged == self.told, "the states")
+        self.rig.until(lambda: self.status.logged == self.told, "the states", PATIENCE_S)
 
     def reset(self) -> None:
         """Begin a new episode."""
