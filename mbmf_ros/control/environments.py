@@ -1,4 +1,4 @@
-"""Environments with a reward, for learning and evaluation: the paper's in our simulation, and Gymnasium's, unchanged."""
+"""Environments with a reward, to learn and to be judged in: the paper's in our simulation, and Gymnasium's unchanged."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 
 
 def main(folder: Path) -> None:
-    """Write ``curves.png`` into ``folder``: returns of the rollouts while learning, and evaluations of the final models."""
+    """Write ``curves.png`` into ``folder``: returns of rollouts while learning, and evaluations of the final models."""
     curves: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     with (folder / "curves.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -39,9 +39,7 @@ def main(folder: Path) -> None:
         axis.set_title(", ".join(key), fontsize=10)
         axis.set_xlabel("environment steps")
         axis.set_ylabel("return")
-    figure.suptitle(
-        "Lines: rollouts while learning, one line per seed (shorter episodes). Dots: evaluations", fontsize=9
-    )
+    figure.suptitle("Lines: rollouts while learning, one per seed (shorter episodes). Dots: evaluations", fontsize=9)
     figure.tight_layout()
     figure.savefig(folder / "curves.png", dpi=110)
 

@@ -125,12 +125,16 @@ class HorizontalRoot(Root):
             and np.array_equal(model.jnt_axis[others], [[0, 0, 1]] * len(others))
             and not model.jnt_pos.any()
         ):
-            raise MbmfError(f"robot {spec.name!r}: expected slides along x and y and hinges about z at the links' origins")
+            raise MbmfError(
+                f"robot {spec.name!r}: expected slides along x and y and hinges about z at the links' origins"
+            )
         self._q = np.array([int(joint.qposadr[0]) for joint in joints])
         self._v = np.array([int(joint.dofadr[0]) for joint in joints])
         # Whether a joint of the spec lies between the root and a body, (bodies, joints).
         names = [model.joint(index).name for index in others]
-        own = {body: spec.joints.index(name) for body, name in zip([b for b in bodies if b != root], names, strict=True)}
+        own = {
+            body: spec.joints.index(name) for body, name in zip([b for b in bodies if b != root], names, strict=True)
+        }
         chain = np.zeros((model.nbody, len(spec.joints)))
         for body in bodies:
             if body != root:

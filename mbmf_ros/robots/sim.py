@@ -220,18 +220,17 @@ class WorldFrame:
 
     def __init__(self, spec: RobotSpec):
         self.spec = spec
-        self._model: mujoco.MjModel | None = None
+        self._parts: tuple[mujoco.MjModel, mujoco.MjData, _Indices] | None = None
 
     def __call__(self, m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of measurements ``m`` (N, nm): positions (N, nq), velocities (N, nv), and the centre of mass's position [m]
         and velocity [m/s] (N, 6), odometry frame."""
-        if self._model is None:
-            self._model = build_model(self.spec)
-            self._data = mujoco.MjData(self._model)
-            self._at = _Indices(self.spec, self._model)
-        model, data = self._model, self._data
+        if self._parts is None:
+            model = build_model(self.spec)
+            self._parts = model, mujoco.MjData(model), _Indices(self.spec, model)
+        model, data, at = self._parts
         qpos, qvel = np.tile(model.qpos0, (len(m), 1)), np.zeros((len(m), model.nv))
-        self._at.fill(m, qpos, qvel, self.spec)
+        at.fill(m, qpos, qvel, self.spec)
         center = np.empty((len(m), 6))
         for row in range(len(m)):
             data.qpos, data.qvel = qpos[row], qvel[row]
