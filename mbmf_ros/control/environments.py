@@ -1,4 +1,4 @@
-"""Environments with a reward, to learn and to be judged in: the paper's in our simulation, and Gymnasium's unchanged."""
+"""Environments with a reward, to learn and be judged in: the paper's in our simulation, Gymnasium's unchanged."""
 
 from __future__ import annotations
 
