@@ -25,7 +25,8 @@ class ContinualConfig(Ranged):
         recovery: ... during so many transitions after it.
         first_updates, updates: gradient steps of the first training (or any that begins anew), and of later ones.
         learning_rate: of later ones.
-        warm_start: later ones begin with the model in force; one whose result was refused is followed by a fresh one.
+        warm_start: later ones begin with the model in force; one whose result was refused is followed by a fresh one,
+            unless the robot has changed: then there is too little to begin anew from.
         half_life: of the weight with which a transition is drawn, in transitions recorded after it; 0: all alike.
     """
 
@@ -114,7 +115,8 @@ class Continual:
     def settings(self, base: RefitConfig) -> RefitConfig:
         """How to train now, with architecture, batches and so on as in ``base``."""
         config = self.config
-        warm = config.warm_start and self._has_model and not self._fresh
+        recovering = 0 < self.since_change <= config.recovery
+        warm = config.warm_start and self._has_model and (recovering or not self._fresh)
         updates = config.updates if warm else config.first_updates
         rate = config.learning_rate if warm else base.training.learning_rate
         training = dataclasses.replace(base.training, epochs=0, min_updates=updates, learning_rate=rate)

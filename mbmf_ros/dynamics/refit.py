@@ -27,8 +27,8 @@ class RefitConfig(Ranged):
     Attributes:
         warm_start: begin with the model in force, where that has the same architecture.
         half_life: of the weight with which a transition is drawn, in transitions recorded after it; 0: all alike.
-        since_change: transitions since the robot was noticed to have changed; 0: it has not. Then the half-life is at
-            most half of that: three in four transitions drawn are of the robot as it is now.
+        since_change: transitions since the robot was noticed to have changed; 0: it has not. The half-life is at most
+            that: at least half of the transitions drawn are of the robot as it is now.
         seed: of initial weights and batches.
         dynamics, training: architecture, and how to fit.
         acceptance: when the result is good enough.
@@ -46,7 +46,7 @@ class RefitConfig(Ranged):
     def effective_half_life(self) -> float:
         """The half-life with a change taken into account; 0: all alike."""
         limits = [self.half_life] if self.half_life else []
-        limits += [max(1.0, self.since_change / 2)] if self.since_change else []
+        limits += [self.since_change] if self.since_change else []
         return float(min(limits, default=0))
 
 

@@ -91,7 +91,9 @@ def test_a_changed_robot_is_learned_soon_and_from_recent_motion(continual: Conti
     take(continual, 10)
     assert continual.until_training == 0
     settings = continual.settings(RefitConfig())
-    assert (settings.since_change, settings.effective_half_life) == (20, 10.0)
+    assert (settings.since_change, settings.effective_half_life) == (20, 20.0)
+    continual.ended(False)
+    assert continual.settings(RefitConfig()).warm_start, "too little to begin anew from"
     continual.started()
     take(continual, 5)
     continual.ended(True)

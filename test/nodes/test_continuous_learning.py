@@ -129,16 +129,16 @@ def test_after_forgetting_the_model_asked_for_is_in_force_under_a_new_version(ri
 
 
 def test_a_changed_robot_is_noticed_told_and_learned_anew(rig):
-    changes = {"change__window": 60, "change__usual": 200, "change__threshold": 2.5}
+    changes = {"change__window": 100, "change__usual": 250, "change__threshold": 4.0}
     never = {"continual__retrain_every": 100_000, "continual__retrain_changed": 100}
     shipped = {"model_path": "default", "dynamics__members": 4, "dynamics__hidden": 256}
     rig.add(DynamicsLearner, log_dir="", **SMALL | changes | never | shipped)
     robot = Robot(rig)
-    robot.move(500)
-    rig.until(lambda: 0 < robot.status.surprise < 2.5, "the usual surprise")
+    robot.move(450)
+    rig.until(lambda: 0 < robot.status.surprise < 4.0, "the usual surprise")
     assert (robot.status.changed, robot.status.changes) == (False, 0)
     robot.disturbance.apply(DisturbanceConfig(motor_strength=(0.1,)))
-    robot.move(65)
+    robot.move(105)
     rig.until(lambda: robot.status.changes == 1, "the change")
     assert robot.status.changed
     rig.until(
