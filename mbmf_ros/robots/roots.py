@@ -43,7 +43,8 @@ class FreeRoot(Root):
     def read(self, qpos: np.ndarray, qvel: np.ndarray, m: np.ndarray) -> None:
         q, v, layout = self._q, self._v, self.layout
         m[..., layout.position] = qpos[..., q : q + 3]
-        m[..., layout.orientation] = qpos[..., q + 3 : q + 7]
+        orientation = qpos[..., q + 3 : q + 7]  # MuJoCo normalises it where it is used, Gymnasium's resets do not
+        m[..., layout.orientation] = orientation / np.linalg.norm(orientation, axis=-1, keepdims=True)
         rotation = rotation_matrix(m[..., layout.orientation])
         # A free joint's linear velocity is in the world frame, its angular velocity in the body frame.
         m[..., layout.linear_velocity] = np.einsum("...ji,...j->...i", rotation, qvel[..., v : v + 3])

@@ -36,6 +36,12 @@ def test_gymnasiums_task_is_unchanged_and_our_simulation_is_its_physics(name: st
             break
 
 
+def test_gymnasiums_noisy_start_quaternions_are_usable_measurements():
+    env = environment(robot("ant"), "forward_v5")
+    for seed in range(40):
+        assert env.spec.measurement.problem(env.reset(seed)) is None
+
+
 @pytest.mark.parametrize(("name", "effort", "bonus"), [("swimmer", 0.005, 0.0), ("half_cheetah", 0.05, 0.0)])
 def test_the_papers_reward_is_the_speed_of_the_centre_of_mass_less_effort(name: str, effort: float, bonus: float):
     spec = robot(name)
