@@ -139,7 +139,7 @@ class Continual:
         """It has ended; an accepted model is announced by :meth:`begin` too."""
         self._fresh = not accepted
         self._successor = accepted and not self.changed
-        knew = self._changed_at is None or self._trained_at - self._changed_at > self.detector.config.window
+        knew = self._changed_at is None or self._trained_at - self._changed_at >= self.detector.config.window
         if accepted and knew:
             self.changed = False
 

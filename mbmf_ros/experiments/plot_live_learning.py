@@ -38,7 +38,7 @@ def main(folder: tyro.conf.Positional[Path]) -> None:
     axes[0].axhline(ON_PATH_M, color="grey", linestyle=":", linewidth=1)
     axes[0].set(ylabel="cross-track error, mean over 10 s [m]", ylim=(0, 1.5))
     axes[0].legend(loc="upper left")
-    axes[1].set(ylabel="surprise (1: as usual)", yscale="log")
+    axes[1].set(ylabel="surprise (1: as usual)", ylim=(0, 8))
     axes[2].set(ylabel="model version", xlabel="simulated time [min]")
     figure.savefig(folder / "live_learning.png", dpi=110)
 

@@ -132,7 +132,8 @@ def test_a_changed_robot_is_noticed_told_and_learned_anew(rig):
     changes = {"change__window": 100, "change__usual": 250, "change__threshold": 4.0}
     never = {"continual__retrain_every": 100_000, "continual__retrain_changed": 100}
     shipped = {"model_path": "default", "dynamics__members": 4, "dynamics__hidden": 256}
-    rig.add(DynamicsLearner, log_dir="", **SMALL | changes | never | shipped)
+    anything = {"acceptance__tolerance": 100.0, "acceptance__changed_tolerance": 100.0}  # so little teaches little
+    rig.add(DynamicsLearner, log_dir="", **SMALL | changes | never | shipped | anything)
     robot = Robot(rig)
     robot.move(450)
     rig.until(lambda: 0 < robot.status.surprise < 4.0, "the usual surprise")
@@ -147,5 +148,5 @@ def test_a_changed_robot_is_noticed_told_and_learned_anew(rig):
     )
     robot.move(120)
     rig.until(lambda: robot.status.accepted == 1, "a model of the robot as it is now", PATIENCE_S)
-    rig.until(lambda: not robot.status.changed, "the all-clear")
+    rig.until(lambda: not robot.status.changed, "the all-clear", PATIENCE_S)
     assert versions(robot.models) == [1, 2]
