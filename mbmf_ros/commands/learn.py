@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +28,12 @@ class Learn:
     """
 
     robot: str
-    """Robot: ant, ant_paper, half_cheetah, half_cheetah_v5, hopper, hopper_v5, swimmer, swimmer_v5."""
+    """Robot: ant, ant_paper, half_cheetah, half_cheetah_v5, hopper, hopper_v5, swimmer, swimmer_v5; or a file
+    of yours, FILE.py or FILE.py:NAME."""
     task: str = "forward"
     """forward (paper-style reward in our simulation) or forward_v5 (Gymnasium's environment, unchanged)."""
     budget: int = 10000
-    """Environment steps to learn from, random ones included."""
+    """Environment steps to learn from, random ones included. With a larger one a run that has ended goes on."""
     seed: int = 0
     """Of everything random."""
     preset: str = "default"
@@ -53,6 +55,8 @@ class Learn:
 
         at_least("--budget", self.budget, 2)
         at_least("--seed", self.seed, 0)
+        if self.seed >= 2**31:
+            raise MbmfError(f"--seed: expected less than {2**31}, got {self.seed}")
         at_least("--episodes", self.episodes)
         if self.json is not None:
             writable("--json", self.json)
@@ -64,14 +68,20 @@ class Learn:
             CONSOLE.print(f"{folder}: goes on after {learner.steps} steps")
         if learner.steps > self.budget:
             raise MbmfError(f"{folder}: the run has {learner.steps} steps already; raise --budget or choose --folder")
+        writable("--folder", folder / "run.json")
         with progress("learning", self.budget) as report:
             report(learner.steps)
 
-            def told(steps: int, value: str) -> None:
+            def told(steps: int, what: str) -> None:
                 report(steps)
-                CONSOLE.print(f"{steps:>8} steps  return of the iteration's rollouts {value}")
+                CONSOLE.print(f"{steps:>8} steps  {what}")
 
-            learner.run(self.budget, told)
+            try:
+                learner.run(self.budget, told)
+            except KeyboardInterrupt:
+                kept = learner.curve[-1]["steps"] if learner.curve else 0
+                CONSOLE.print(f"interrupted; {kept} steps are kept in {folder}: the same command goes on from there")
+                raise
         with progress("evaluating", self.episodes) as report:
             returns = learner.evaluate(self.episodes, report)
         final = sum(returns) / len(returns)
@@ -110,6 +120,9 @@ def assignments(texts: tuple[str, ...]) -> dict:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise MbmfError(f"--set {text!r}: the value is not valid YAML") from error
+        if isinstance(parsed, str):
+            with contextlib.suppress(ValueError):  # YAML takes 1e-3, without a point, for a text
+                parsed = float(parsed)
         *sections, name = key.split(".")
         target = values
         for section in sections:

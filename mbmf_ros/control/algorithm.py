@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from mbmf_ros.dynamics.dataset import Dataset, make_dataset
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
 from mbmf_ros.dynamics.training import TrainConfig, fit
 from mbmf_ros.dynamics.validation import validate
+from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
 
 EVALUATION_EPISODES = 5
@@ -125,6 +126,7 @@ class Learner:
     ):
         self.spec, self.task, self.config, self.seed = spec, task, config, seed
         self.env = environment(spec, task)
+        Dynamics(spec, config.dynamics)  # refuses what does not exist before steps are taken
         self.checkpoint = checkpoint
         self.random, self.held, self.own = TransitionStore(spec), TransitionStore(spec), TransitionStore(spec)
         self.model: Dynamics | None = None
@@ -168,7 +170,7 @@ class Learner:
             if self.checkpoint is not None:
                 self.checkpoint.save(self)
             if progress:
-                progress(self.steps, f"{row['return']:.0f}" if returns else "random")
+                progress(self.steps, f"return of its rollouts {row['return']:.1f}" if returns else "random data")
 
     def evaluate(
         self, episodes: int = EVALUATION_EPISODES, progress: Callable[[int], None] | None = None
@@ -266,14 +268,19 @@ def resume(spec: RobotSpec, task: str, config: LearnConfig, seed: int, folder: P
     return learner
 
 
-def configured(base: LearnConfig, values: dict[str, Any]) -> LearnConfig:
+def configured(base: LearnConfig, values: Mapping[str, Any]) -> LearnConfig:
     """``base`` with the nested ``values`` put in.
 
     Raises:
         MbmfError: an unknown key or a value of the wrong type.
     """
+    if not isinstance(values, Mapping):
+        raise MbmfError(f"learning: expected a mapping of keys to values, got {values!r}")
     values = dict(values)
     settings = {key: values.pop(key) for key in ("planner_settings", "evaluation_settings") if key in values}
+    for key, value in settings.items():
+        if not isinstance(value, Mapping):
+            raise MbmfError(f"learning.{key}: expected a mapping of keys to values, got {value!r}")
     config = override(base, values, "learning")
     merged = {key: {**getattr(config, key), **value} for key, value in settings.items()}
     config = dataclasses.replace(config, **merged)

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from mbmf_ros.errors import MbmfError, unknown
-from mbmf_ros.robots import RobotSpec
+from mbmf_ros.robots import RobotSpec, robot
+from mbmf_ros.robots.registry import robot_names
 from mbmf_ros.robots.sim import MeasuredModel, Simulation, start_measurement
 from mbmf_ros.robots.spec import ForwardReward
 
@@ -78,7 +79,8 @@ class GymnasiumForward(Environment):
         import gymnasium  # it takes a second
 
         if not spec.gymnasium_id or spec.gymnasium_forward is None:
-            raise MbmfError(f"robot {spec.name!r} is none of Gymnasium's environments; try '{spec.name}_v5' or 'ant'")
+            known = ", ".join(name for name in robot_names() if robot(name).gymnasium_id)
+            raise MbmfError(f"robot {spec.name!r} is none of Gymnasium's environments; choose one of {known}")
         self.spec, self.reward = spec, spec.gymnasium_forward
         self.environment = gymnasium.make(spec.gymnasium_id)
         inner = self.environment.unwrapped

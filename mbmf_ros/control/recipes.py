@@ -61,10 +61,10 @@ def recipe(spec: RobotSpec, task: str, name: str = "default", changes: Mapping[s
             raise MbmfError(
                 f"the paper has no robot {spec.name!r}; with --preset paper choose one of {', '.join(known)}"
             )
-        return configured(configured(PAPER, known[spec.name]), dict(changes or {}))
+        return configured(configured(PAPER, known[spec.name]), changes or {})
     file = file_beside(spec, ".yaml")
     if file is None:
         with contextlib.suppress(MbmfError):
             file = shared_file("config", "learn", f"{spec.name}.yaml")
     tasks = load_yaml(file) if file else {}
-    return configured(configured(LearnConfig(), tasks.get(task) or {}), dict(changes or {}))
+    return configured(configured(LearnConfig(), tasks.get(task) or {}), changes or {})

@@ -9,6 +9,7 @@ import pytest
 
 from mbmf_ros.cli import main
 from mbmf_ros.commands.learn import assignments
+from mbmf_ros.control.algorithm import Learner
 from mbmf_ros.control.environments import TASKS
 from mbmf_ros.control.recipes import recipe
 from mbmf_ros.errors import MbmfError
@@ -58,6 +59,9 @@ def test_it_learns_writes_its_result_and_goes_on_with_a_larger_budget(tmp_path: 
         (("--set", "hidden"), "KEY=VALUE"),
         (("--set", "dynamics.hiden=3"), "hidden"),
         (("--set", "planner_settings.batch_size=1"), "batch_size"),
+        (("--set", "planner_settings=3"), "expected a mapping"),
+        (("--set", "dynamics.profile=bodies"), "bodies"),
+        (("--seed", str(2**70)), "--seed"),
     ],
 )
 def test_bad_options_are_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple, said: str):
@@ -74,8 +78,26 @@ def test_a_budget_below_what_is_spent_already_is_refused(tmp_path: Path, capsys:
     assert "has 180 steps already" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_is_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "run").write_text("a file")
+    assert learn(tmp_path, "--budget", "100000") == 2
+    assert "--folder" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    assert learn(tmp_path, "--budget", "120", "--set", *SMALL) == 0
+
+    def interrupted(learner: Learner, budget: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Learner, "_act", interrupted)
+    assert learn(tmp_path, "--budget", "180", "--set", *SMALL) == 130
+    assert "120 steps are kept" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_assignments_nest_and_contradictions_are_told():
     assert assignments(("a.b=1", "a.c=x", "d=[1, 2]")) == {"a": {"b": 1, "c": "x"}, "d": [1, 2]}
+    assert assignments(("a=1e-3", "b=1.5e2", "c=true", "d='x'")) == {"a": 0.001, "b": 150.0, "c": True, "d": "x"}
     with pytest.raises(MbmfError, match="has a value already"):
         assignments(("a=1", "a.b=2"))
 

@@ -92,3 +92,5 @@ def test_what_does_not_exist_is_refused():
         environment(robot("ant"), "forwards")
     with pytest.raises(MbmfError, match="swimmer_v5"):
         environment(robot("swimmer"), "forward_v5")
+    with pytest.raises(MbmfError, match="choose one of ant, half_cheetah_v5"):
+        environment(robot("ant_paper"), "forward_v5")
