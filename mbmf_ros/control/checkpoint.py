@@ -41,6 +41,8 @@ class Checkpoint:
             if fresh.episodes:
                 fresh.save(self._file(name, iteration))
                 self._saved[name] = len(store.episodes)
+            else:  # a run killed before its first iteration was kept may have left one
+                self._file(name, iteration).unlink(missing_ok=True)
         assert learner.model is not None
         info = ModelInfo(
             robot=learner.spec.name,
@@ -96,7 +98,7 @@ class Checkpoint:
 def _difference(kept: Any, asked: Any, where: str = "") -> str:
     """The first place in which two runs differ, for people."""
     if isinstance(kept, dict) and isinstance(asked, dict):
-        for key in asked.keys() | kept.keys():
+        for key in sorted(asked.keys() | kept.keys()):
             if kept.get(key) != asked.get(key):
                 return _difference(kept.get(key), asked.get(key), f"{where}.{key}" if where else key)
     return f"{where} is {kept!r} there, {asked!r} here"

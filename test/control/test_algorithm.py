@@ -106,6 +106,15 @@ def test_a_run_that_was_not_even_saved_once_begins_anew(tmp_path: Path):
     assert resume(SPEC, "forward", QUICK, 0, tmp_path / "none").steps == 0
 
 
+def test_what_a_killed_beginning_left_is_not_taken_for_data(tmp_path: Path):
+    other = resume(SPEC, "forward", QUICK, 1, None)
+    other.run(120)
+    other.held.save(tmp_path / "held_0001.safetensors")
+    changed = configured(QUICK, {"random_holdout": 0.0})
+    resume(SPEC, "forward", changed, 0, tmp_path).run(120)
+    assert resume(SPEC, "forward", changed, 0, tmp_path).steps == 120
+
+
 def test_another_run_in_the_folder_is_refused_and_the_difference_named(tmp_path: Path):
     resume(SPEC, "forward", QUICK, 0, tmp_path).run(120)
     with pytest.raises(MbmfError, match="seed is 0 there, 1 here"):
