@@ -70,8 +70,11 @@ class SagittalRoot(Root):
         self._q = np.array([int(joint.qposadr[0]) for joint in joints[:3]])
         self._v = np.array([int(joint.dofadr[0]) for joint in joints[:3]])
         axes = np.array([model.jnt_axis[joint.id] for joint in joints])
-        if len(joints) != 3 or not np.array_equal(axes, [[1, 0, 0], [0, 0, 1], [0, 1, 0]]):
-            raise MbmfError(f"robot {spec.name!r}: expected slides along x and z and a hinge about y on the base")
+        straight = not model.jnt_pos[joints[-1].id].any() and np.array_equal(base.quat, [1, 0, 0, 0])
+        if len(joints) != 3 or not np.array_equal(axes, [[1, 0, 0], [0, 0, 1], [0, 1, 0]]) or not straight:
+            raise MbmfError(
+                f"robot {spec.name!r}: expected slides along x and z and a hinge about y on the base, at its origin"
+            )
         reference = model.qpos0[self._q]
         self._offset = np.array([base.pos[0] - reference[0], base.pos[2] - reference[1]])
 
@@ -125,9 +128,11 @@ class HorizontalRoot(Root):
             and np.array_equal(axes, [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
             and np.array_equal(model.jnt_axis[others], [[0, 0, 1]] * len(others))
             and not model.jnt_pos.any()
+            and np.array_equal(model.body_quat, [[1, 0, 0, 0]] * model.nbody)
         ):
             raise MbmfError(
-                f"robot {spec.name!r}: expected slides along x and y and hinges about z at the links' origins"
+                f"robot {spec.name!r}: expected slides along x and y and hinges about z at the origins of links that "
+                "are not turned"
             )
         self._q = np.array([int(joint.qposadr[0]) for joint in joints])
         self._v = np.array([int(joint.dofadr[0]) for joint in joints])

@@ -33,7 +33,7 @@ def asset_path(name: str) -> Path:
 
 
 def build_model(spec: RobotSpec) -> mujoco.MjModel:
-    """The spec's MuJoCo model, its actuators in the spec's order.
+    """The spec's MuJoCo model; its actuators are in its own order.
 
     Raises:
         MbmfError: the model is no valid MJCF, or lacks something that the spec names.
@@ -54,6 +54,13 @@ def build_model(spec: RobotSpec) -> mujoco.MjModel:
     missing = [name for name in (*spec.joints, *spec.actuated_joints) if name not in names]
     if missing:
         raise MbmfError(f"robot {spec.name!r}: {where} has no joint {missing[0]!r}; it has {sorted(names)}")
+    driven = [model.joint(int(index)).name for index in model.actuator_trnid[:, 0]]
+    idle = [name for name in spec.actuated_joints if name not in driven]
+    if idle:
+        raise MbmfError(f"robot {spec.name!r}: {where} has no actuator on joint {idle[0]!r}; it has some on {driven}")
+    bodies = [model.body(index).name for index in range(1, model.nbody)]
+    if spec.base_body not in bodies:
+        raise MbmfError(f"robot {spec.name!r}: {where} has no body {spec.base_body!r}; it has {bodies}")
     return model
 
 
