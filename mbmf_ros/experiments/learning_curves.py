@@ -1,7 +1,8 @@
 """Learning curves: gathers what ``mbmf learn --json`` wrote into one table, and sums it up over seeds.
 
 ``python -m mbmf_ros.experiments.learning_curves results/learn/*.json`` writes ``curves.csv`` (a row per run and
-iteration), ``final.csv`` (a row per run) and ``summary.csv`` (a row per robot, task and preset) beside the first file.
+iteration), ``final.csv`` (a row per run) and ``summary.csv`` (a row per robot, task, preset and budget) beside the
+first file.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import numpy as np
 from mbmf_ros.errors import MbmfError
 
 RUN = ("robot", "task", "preset", "seed")
+KEYS = (*RUN, "budget")  # a model that is judged by another task has no budget
 CURVE = ("iteration", "steps", "return", "episodes", "e_h_random", "e_h_on_policy", "wall_s")
 FINAL = ("steps", "final_return", "lowest_episode", "highest_episode", "wall_s", "revision", "command")
-SUMMARY = ("robot", "task", "preset", "seeds", "steps", "return_mean", "return_std", "return_lowest", "return_highest")
+GROUP = ("robot", "task", "preset", "budget")
+SUMMARY = (*GROUP, "seeds", "steps", "return_mean", "return_std", "return_lowest", "return_highest")
 
 
 def read_runs(files: Iterable[Path]) -> list[dict[str, Any]]:
@@ -39,13 +42,13 @@ def read_runs(files: Iterable[Path]) -> list[dict[str, Any]]:
         if missing:
             raise MbmfError(f"{file}: expected a result of `mbmf learn --json`, it has no {sorted(missing)[0]!r}")
         runs.append(run)
-    return sorted(runs, key=lambda run: tuple(run[key] for key in RUN))
+    return sorted(runs, key=lambda run: (*(run[key] for key in RUN), run.get("budget") or 0))
 
 
 def curve_rows(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A row per run and iteration."""
     return [
-        {**{key: run[key] for key in RUN}, **row, "episodes": len(row["returns"])}
+        {**{key: run.get(key) for key in KEYS}, **row, "episodes": len(row["returns"])}
         for run in runs
         for row in run["curve"]
     ]
@@ -60,18 +63,16 @@ def final_rows(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def summary_rows(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row per robot, task and preset: mean and standard deviation over seeds of the runs' mean returns."""
-    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    """A row per robot, task, preset and budget: mean and standard deviation over seeds of the runs' mean returns."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for run in runs:
-        groups.setdefault((run["robot"], run["task"], run["preset"]), []).append(run)
+        groups.setdefault(tuple(run.get(key) for key in GROUP), []).append(run)
     rows = []
-    for (robot, task, preset), members in groups.items():
+    for group, members in groups.items():
         values = np.array([run["final_return"] for run in members])
         rows.append(
             {
-                "robot": robot,
-                "task": task,
-                "preset": preset,
+                **dict(zip(GROUP, group, strict=True)),
                 "seeds": len(members),
                 "steps": max(run["steps"] for run in members),
                 "return_mean": values.mean(),
@@ -105,8 +106,8 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     folder = files[0].parent
-    write_table(folder / "curves.csv", RUN + CURVE, curve_rows(runs))
-    write_table(folder / "final.csv", RUN + FINAL, final_rows(runs))
+    write_table(folder / "curves.csv", KEYS + CURVE, curve_rows(runs))
+    write_table(folder / "final.csv", KEYS + FINAL, final_rows(runs))
     write_table(folder / "summary.csv", SUMMARY, summary_rows(runs))
     return 0
 

@@ -15,14 +15,17 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+Points = list[tuple[float, float]]
+
 
 def main(folder: Path) -> None:
     """Write ``curves.png`` into ``folder``: returns of rollouts while learning, and evaluations of the final models."""
-    curves: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    curves: dict[tuple[str, str], dict[tuple[str, ...], Points]] = defaultdict(lambda: defaultdict(list))
     with (folder / "curves.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["return"]:
-                curves[row["robot"], row["task"]][row["seed"]].append((float(row["steps"]), float(row["return"])))
+                run = row["preset"], row["seed"], row["budget"]
+                curves[row["robot"], row["task"]][run].append((float(row["steps"]), float(row["return"])))
     finals: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     with (folder / "final.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -39,7 +42,7 @@ def main(folder: Path) -> None:
         axis.set_title(", ".join(key), fontsize=10)
         axis.set_xlabel("environment steps")
         axis.set_ylabel("return")
-    figure.suptitle("Lines: rollouts while learning, one per seed (shorter episodes). Dots: evaluations", fontsize=9)
+    figure.suptitle("Lines: rollouts while learning, one per run (shorter episodes). Dots: evaluations", fontsize=9)
     figure.tight_layout()
     figure.savefig(folder / "curves.png", dpi=110)
 

@@ -11,14 +11,14 @@ import pytest
 from mbmf_ros.experiments import learning_curves, plot_learning_curves
 
 
-def result(seed: int, final: float) -> dict:
+def result(seed: int, final: float, budget: int = 200) -> dict:
     curve = [
         {"iteration": 0, "steps": 100, "returns": [], "return": None, "wall_s": 1.0},
         {"iteration": 1, "steps": 200, "returns": [final / 2, final], "return": 0.75 * final, "wall_s": 2.0},
     ]
     run = {"robot": "swimmer", "task": "forward", "preset": "default", "seed": seed, "steps": 200, "curve": curve}
     more = {"final_return": final, "final_returns": [final - 1, final + 1], "wall_s": 2.0}
-    return {**run, **more, "revision": "abc", "command": "mbmf learn"}
+    return {**run, **more, "budget": budget, "revision": "abc", "command": "mbmf learn"}
 
 
 def test_tables_and_plot(tmp_path: Path):
@@ -40,6 +40,11 @@ def test_tables_and_plot(tmp_path: Path):
     assert rows[1]["episodes"] == "2"
     plot_learning_curves.main(tmp_path)
     assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_runs_of_another_budget_are_another_row():
+    rows = learning_curves.summary_rows([result(0, 10.0), result(0, 50.0, 900), result(1, 70.0, 900)])
+    assert [(row["budget"], row["seeds"], row["return_mean"]) for row in rows] == [(200, 1, 10.0), (900, 2, 60.0)]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"robot": "swimmer"}'])
