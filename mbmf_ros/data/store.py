@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +88,7 @@ class TransitionStore:
 
         Raises:
             MbmfError: there is nothing to write.
+            OSError: it cannot be written.
         """
         if not self.episodes:
             raise MbmfError(f"nothing to save to {path}: there are no transitions; collect some first (`mbmf collect`)")
@@ -103,7 +105,10 @@ class TransitionStore:
             "origins": json.dumps(self.origins),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(arrays, path, metadata=metadata)
+        try:
+            save_file(arrays, path, metadata=metadata)
+        except SafetensorError as error:  # what it makes of a full disk
+            raise OSError(errno.EIO, str(error), str(path)) from error
 
     @staticmethod
     def load(path: Path, spec: RobotSpec) -> TransitionStore:

@@ -24,6 +24,15 @@ def episode(steps: int, first: float = 0.0, source: str = "random") -> Episode:
     return Episode(np.repeat(rows[:, None], NM, axis=1), np.repeat(rows[:-1, None] / 1e6, SPEC.nu, axis=1), source)
 
 
+def test_a_file_that_cannot_be_written_is_an_error_of_the_disk(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        a_store([3]).save(tmp_path / "file" / "data.safetensors")
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    with pytest.raises(OSError, match="folder"):  # here safetensors has an exception of its own
+        a_store([3]).save(tmp_path / "folder")
+
+
 def a_store(lengths: list[int]) -> TransitionStore:
     store = TransitionStore(SPEC)
     for index, steps in enumerate(lengths):
