@@ -30,6 +30,7 @@ from mbmf_ros.nodes.run_folder import RUN_VARIABLE, KeptModel, home, new_run, wr
 from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, run
 from mbmf_ros.nodes.services import offer
 from mbmf_ros.robots import robot
+from mbmf_ros.threads import one_thread
 
 _TICK_S = 0.25  # how often the log is flushed when due, and training and change are looked at
 _REPORT_S = 1.0  # how often the status is published when nothing happens
@@ -65,7 +66,7 @@ class DynamicsLearner(Node):
         self._model_publisher = self.create_publisher(Model, "model", qos.LATCHED)
         self._status_publisher = self.create_publisher(LearnerStatus, "~/status", qos.LATCHED)
         if not self._adopt_kept():
-            self._adopt_first(1)
+            self._adopt_first()
         self._continual.recall(moving(self._recorder.ticks.store()).transitions)
         take: Any = self._on_state  # raw: it is called with the bytes of a RobotState
         self.create_subscription(RobotState, "state", take, qos.STATE_ALL, raw=True)
@@ -87,8 +88,7 @@ class DynamicsLearner(Node):
         """The record, with a log in ``log_dir`` unless that is empty."""
         c = self._config
         folder = self._home / run if c.log_dir == "default" else Path(c.log_dir).expanduser() if c.log_dir else None
-        topic = self.resolve_topic_name("state")
-        return Recorder(self._spec, folder, topic, c.max_transitions, 1_000_000 * c.max_log_mb)
+        return Recorder(self._spec, folder, self.resolve_topic_name("state"), c.max_transitions, 10**6 * c.max_log_mb)
 
     def _tell_about_log(self) -> None:
         for note in self._recorder.notes:
@@ -115,7 +115,7 @@ class DynamicsLearner(Node):
             few = f"{recorded} transitions in motion are too few, expected {c.min_transitions} (min_transitions)"
             raise MbmfError(f"{few}; go on recording, or give base_data")
         text = self._train(c.min_transitions)
-        if self._model and not c.base_data and not c.continuous:
+        if self._model and not (c.base_data or c.continuous):
             text += "; what they do not show is forgotten: give base_data to keep it"
         return text
 
@@ -136,9 +136,7 @@ class DynamicsLearner(Node):
             self._training = Retraining(task, store, self._model.data if self._model else None)
         except OSError as error:
             raise OSError(f"cannot start a training: {error}") from error
-        text = f"training on {store.transitions} transitions in motion"
-        self._tell(text)
-        return text
+        return self._tell(f"training on {store.transitions} transitions in motion")
 
     def _on_tick(self) -> None:
         self._recorder.flush_if_due()
@@ -169,6 +167,11 @@ class DynamicsLearner(Node):
         else:
             self._tell(verdict.reason)
 
+    def _cancel_training(self) -> None:
+        if self._training is not None:
+            self._training.cancel()
+            self._training = None
+
     # The model -----------------------------------------------------------------------------------
 
     def _adopt_kept(self) -> bool:
@@ -182,10 +185,10 @@ class DynamicsLearner(Node):
             return False
         return kept is not None
 
-    def _adopt_first(self, version: int) -> None:
+    def _adopt_first(self) -> None:
         """Begin with the model asked for, or with none."""
-        if self._first is not None:
-            self._adopt(*self._first, version)
+        if self._first is not None:  # later than at the start it is kept: a restart must not fall behind its version
+            (self._accept if self._version else self._adopt)(*self._first)
             return
         self._model = None
         self._continual.begin(None)
@@ -200,7 +203,7 @@ class DynamicsLearner(Node):
         except OSError as error:
             self.get_logger().error(f"a restart will lose version {self._version}: {error}")
 
-    def _adopt(self, data: bytes, reason: str, version: int) -> None:
+    def _adopt(self, data: bytes, reason: str, version: int = 1) -> None:
         """Put a model in force and publish it."""
         self._model = ModelInForce(self._spec, data, version)
         self._version = version
@@ -217,26 +220,24 @@ class DynamicsLearner(Node):
         if self._model is None:
             raise MbmfError("there is no model to save")
         write_whole(path, self._model.data)
-        self._tell(f"version {self._version} saved to {path}")
-        return self._message
+        return self._tell(f"version {self._version} saved to {path}")
 
     def _on_load(self, _: Trigger.Request) -> str:
-        self._accept(*read_model(self._save_path(), self._spec))
+        found = read_model(self._save_path(), self._spec)
+        self._cancel_training()  # it would be compared with the model of before
+        self._accept(*found)
         return self._message
 
     def _on_reset(self, _: Trigger.Request) -> str:
-        if self._training is not None:
-            self._training.cancel()
-            self._training = None
+        self._cancel_training()
         self._recorder.ticks.forget_all()
         self._continual.forget()
-        self._adopt_first(self._version + 1)
+        self._adopt_first()
         return "what was recorded is not learned from any more; " + self._message
 
     def _on_set_paused(self, request: SetBool.Request) -> str:
         self._paused = request.data
-        self._tell("logging and learning are paused" if request.data else "logging")
-        return self._message
+        return self._tell("logging and learning are paused" if request.data else "logging")
 
     def _save_path(self) -> Path:
         path = self._config.save_path
@@ -244,18 +245,18 @@ class DynamicsLearner(Node):
 
     # What others see -----------------------------------------------------------------------------
 
-    def _tell(self, message: str) -> None:
+    def _tell(self, message: str) -> str:
         self._message = message
         self.get_logger().info(message)
         self._publish_status()
+        return message
 
     def _publish_status(self) -> None:
         self._reported_at = time.monotonic()
         message = LearnerStatus(message=self._recorder.error or self._message, model_version=self._version)
         message.header.stamp = self.get_clock().now().to_msg()
         message.continuous = self._config.continuous
-        info = self._model.info if self._model else None
-        fill_status(message, self._recorder, info, self._trainings, self._continual)
+        fill_status(message, self._recorder, self._model and self._model.info, self._trainings, self._continual)
         if self._training is not None:
             message.state, message.progress = LearnerStatus.STATE_TRAINING, self._training.progress
         elif self._recorder.error:
@@ -282,9 +283,7 @@ class DynamicsLearner(Node):
 
     def destroy_node(self) -> None:
         """Stop the worker and close the log."""
-        if self._training is not None:
-            self._training.cancel()
-            self._training = None
+        self._cancel_training()
         self._recorder.close()
         if self._recorder.error != self._error_told:
             print(f"error: {self._recorder.error}", file=sys.stderr)
@@ -293,6 +292,7 @@ class DynamicsLearner(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node."""
+    one_thread()  # it looks at errors while the robot is controlled beside it
     return run(DynamicsLearner, args)
 
 

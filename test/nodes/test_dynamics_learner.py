@@ -276,11 +276,17 @@ def test_a_learner_that_is_started_again_goes_on_with_its_runs_model_and_a_new_r
     again = learner(model_path=str(model_file))
     bridge.until(lambda: len(bridge.models) == 4)
     assert (bridge.models[3].version, bridge.models[3].transitions) == (3, 9)
+    assert bridge.call(Trigger, "reset").success
+    bridge.until(lambda: len(bridge.models) == 5)
     again.destroy_node()
+    third = learner(model_path=str(model_file))
+    bridge.until(lambda: len(bridge.models) == 6)
+    assert [(model.version, model.transitions) for model in bridge.models[4:]] == [(4, 7)] * 2
+    third.destroy_node()
     monkeypatch.setenv(RUN_VARIABLE, "tuesday")
     learner(model_path=str(model_file))
-    bridge.until(lambda: len(bridge.models) == 5)
-    assert (bridge.models[4].version, bridge.models[4].transitions) == (1, 7)
+    bridge.until(lambda: len(bridge.models) == 7)
+    assert (bridge.models[6].version, bridge.models[6].transitions) == (1, 7)
 
 
 def test_robots_in_two_namespaces_keep_their_things_apart(
