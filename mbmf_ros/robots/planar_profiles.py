@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -154,7 +155,14 @@ class PlanarPaperProfile(StateProfile):
         return x.new_zeros(x.shape[:-1]) if self.sagittal else x[..., self._angle]
 
     def height(self, x: Tensor) -> Tensor:
-        return x[..., self.slices["height"].start] if self.sagittal else x.new_zeros(x.shape[:-1])
+        return x[..., self.slices["height"].start] + self._origin_m if self.sagittal else x.new_zeros(x.shape[:-1])
+
+    @functools.cached_property
+    def _origin_m(self) -> float:
+        """Height [m] of the base where the coordinate of its slide is zero."""
+        m = np.zeros((1, self.measurement.size))
+        m[:, 3] = 1.0
+        return -float(self.world_frame(m)[0][0, 1])
 
     def up(self, x: Tensor) -> Tensor:
         return x[..., self._angle].cos() if self.sagittal else x.new_ones(x.shape[:-1])
