@@ -137,6 +137,19 @@ def test_a_damaged_checkpoint_is_told(tmp_path: Path):
         resume(SPEC, "forward", QUICK, 0, tmp_path)
 
 
+def test_refining_acts_as_the_evaluation_does_for_whole_episodes():
+    config = configured(
+        QUICK, {"refine_after": 150, "iteration_steps": 30, "replan_every": 3, "evaluation_settings": {"batch_size": 8}}
+    )
+    learner = Learner(SPEC, "forward", config, seed=0)
+    learner.run(600)
+    assert [len(episode) for episode in learner.own.episodes] == [30, 333, 117]
+    for evaluating, every, batch in ((False, 3, 16), (True, 1, 8)):
+        controller = learner.controller(0, evaluating)
+        assert (controller.config.replan_every, controller.planner.config.batch_size) == (every, batch)
+        assert controller.config.execute_best is not evaluating
+
+
 def test_own_transitions_get_their_share_of_each_batch():
     learner = Learner(SPEC, "forward", configured(QUICK, {"on_policy_share": 0.9}), seed=0)
     learner.run(180)

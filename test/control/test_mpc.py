@@ -137,6 +137,23 @@ def test_a_model_that_predicts_nonsense_is_reported_and_the_next_one_works():
     assert np.isfinite(controller.act(START).action).all()
 
 
+def test_between_plans_the_rows_of_the_last_one_are_executed():
+    controller, plans = a_controller(replan_every=3, execute_best=True), []
+    make = controller.planner.plan
+
+    def plan(x: Any, model: Any, task: Any, warm: Any, *rest: Any) -> Any:
+        plans.append((make(x, model, task, warm, *rest), warm, rest[-1]))
+        return plans[-1][0]
+
+    controller.planner.plan = plan  # type: ignore[method-assign]
+    actions = [controller.act(START).action for _ in range(7)]
+    assert len(plans) == 3  # at steps 0, 3 and 6
+    for index, action in enumerate(actions):
+        np.testing.assert_array_equal(action, plans[index // 3][0].best[index % 3].double().numpy())
+    assert [warm for _, warm, _ in plans] == [None, plans[0][0], plans[1][0]]
+    assert [elapsed for _, _, elapsed in plans] == [3, 3, 3]
+
+
 def test_the_seed_decides_the_plan_and_reset_forgets_the_last_one():
     controller = a_controller()
     actions = []
