@@ -91,11 +91,7 @@ class Waypoints(Node):
         for name, action in (("clear", self._clear), ("save", self._save), ("load", self._load)):
             self.create_service(Trigger, f"~/{name}", self._answering(action))
         self._server = ActionServer(
-            self,
-            FollowWaypoints,
-            "follow_waypoints",
-            self._drive,
-            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            self, FollowWaypoints, "follow_waypoints", self._drive, cancel_callback=lambda _: CancelResponse.ACCEPT
         )
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=STEADY)
         self._diagnostics = Diagnostics(self, self.spec.name, self._condition, self.rejects)
@@ -195,8 +191,7 @@ class Waypoints(Node):
 
     def _refuse(self, what: str, error: MbmfError) -> str:
         self.rejects.add(what, error)
-        text = f"refused {what}: {error}"
-        self.get_logger().warning(text)
+        self.get_logger().warning(text := f"refused {what}: {error}")
         return text
 
     def _on_goal_pose(self, message: PoseStamped) -> None:
