@@ -17,7 +17,7 @@ from mbmf_ros.control.checkpoint import Checkpoint
 from mbmf_ros.control.environments import Environment, environment
 from mbmf_ros.control.goals import ForwardGoal
 from mbmf_ros.control.mpc import MpcConfig, MpcController
-from mbmf_ros.control.planners import make_planner
+from mbmf_ros.control.planners import make_planner, planner_defaults
 from mbmf_ros.control.tasks import ForwardConfig
 from mbmf_ros.data.exploration import ExplorationConfig, random_actions
 from mbmf_ros.data.store import Episode, TransitionStore
@@ -269,7 +269,7 @@ def resume(spec: RobotSpec, task: str, config: LearnConfig, seed: int, folder: P
 
 
 def configured(base: LearnConfig, values: Mapping[str, Any]) -> LearnConfig:
-    """``base`` with the nested ``values`` put in.
+    """``base`` with the nested ``values`` put in. With another planner only the settings that it knows are kept.
 
     Raises:
         MbmfError: an unknown key or a value of the wrong type.
@@ -282,7 +282,13 @@ def configured(base: LearnConfig, values: Mapping[str, Any]) -> LearnConfig:
         if not isinstance(value, Mapping):
             raise MbmfError(f"learning.{key}: expected a mapping of keys to values, got {value!r}")
     config = override(base, values, "learning")
-    merged = {key: {**getattr(config, key), **value} for key, value in settings.items()}
+    known = vars(planner_defaults(config.planner))
+    merged = {}
+    for key in ("planner_settings", "evaluation_settings"):
+        kept = getattr(base, key)
+        if config.planner != base.planner:
+            kept = {name: value for name, value in kept.items() if name in known}
+        merged[key] = {**kept, **settings.get(key, {})}
     config = dataclasses.replace(config, **merged)
     make_planner(config.planner, {**config.planner_settings, **config.evaluation_settings})  # refuses unknown keys
     return config

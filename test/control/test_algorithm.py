@@ -185,6 +185,15 @@ def test_evaluations_start_elsewhere_than_learning_and_cost_nothing():
     assert learner.steps == 120
 
 
+def test_another_planner_keeps_the_settings_that_it_knows():
+    base = configured(LearnConfig(), {"planner_settings": {"min_noise": 0.2, "time_steps": 7}})
+    assert configured(base, {}).planner_settings == {"min_noise": 0.2, "time_steps": 7}
+    changed = configured(base, {"planner": "mppi", "planner_settings": {"temperature": 0.5}})
+    assert changed.planner_settings == {"time_steps": 7, "temperature": 0.5}
+    with pytest.raises(MbmfError, match="min_noise"):
+        configured(base, {"planner": "mppi", "planner_settings": {"min_noise": 0.5}})
+
+
 def test_a_misspelt_setting_is_refused():
     with pytest.raises(MbmfError, match="time_steps"):
         configured(LearnConfig(), {"planner_settings": {"timesteps": 3}})
