@@ -96,8 +96,10 @@ def _problem(spec: RobotSpec) -> str:
     ]:
         if len(values) != expected:
             return f"{what}: expected {expected} numbers, got {len(values)}"
-    if spec.substeps < 1 or abs(spec.substeps * spec.physics_dt_s - spec.dt_s) > 1e-9:
+    if spec.physics_dt_s <= 0 or spec.substeps < 1 or abs(spec.substeps * spec.physics_dt_s - spec.dt_s) > 1e-9:
         return f"dt_s: expected a multiple of physics_dt_s ({spec.physics_dt_s} s), got {spec.dt_s}"
     if spec.root not in _ROOTS:
         return f"root: expected {', '.join(_ROOTS)}, got {spec.root!r}"
+    if spec.root == "sagittal" and spec.symmetries:
+        return "symmetries: expected none, images of sagittal robots are not supported"
     return ""

@@ -122,6 +122,8 @@ def test_naming_robots_needs_no_mujoco():
         ('JOINTS = ("shoulder", "elbow")', 'JOINTS = ("shoulder", "wrist")', "its model has no joint 'wrist'"),
         ("safe_action=(0.0, 0.0)", "safe_action=(0.0,)", "safe_action: expected 2 numbers, got 1"),
         ("dt_s=0.05", "dt_s=0.052", "expected a multiple of physics_dt_s"),
+        ("physics_dt_s=0.005", "physics_dt_s=0.0", "expected a multiple of physics_dt_s"),
+        ("min_up=0.0", "min_up=0.0, symmetries=(1,)", "symmetries: expected none"),
         ('base_body="', 'base_body="no_', "its model has no body 'no_"),
         ("actuated_joints=JOINTS", 'actuated_joints=("shoulder", "root_z")', "has no actuator on joint 'root_z'"),
         ('axis="0 1 0"/>', 'axis="0 1 0" pos="0 0 0.1"/>', "a hinge about y on the base, at its origin"),
