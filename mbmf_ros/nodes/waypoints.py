@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -41,30 +40,12 @@ from mbmf_ros.nodes.goal import CANCELLED, GRACE_S, Goal, Result
 from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.route import Route, demonstration, load_waypoints, save_waypoints
 from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, run
+from mbmf_ros.nodes.seen import NoStateError, Seen
 from mbmf_ros.nodes.waypoints_config import WaypointsConfig
 from mbmf_ros.robots import robot
 
 WATCH_PERIOD_S = 0.1
 DEMO_START_S = 30.0  # into an episode; where the robot is first seen later than that, this node was restarted
-
-
-class NoStateError(MbmfError):
-    """Nobody knows where the robot is."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The newest state, as far as it matters here."""
-
-    episode: int
-    tick: int
-    stamp_s: float
-    pose: tuple[float, float, float]
-
-    @property
-    def xy(self) -> np.ndarray:
-        """Position [m] (2,)."""
-        return np.array(self.pose[:2])
 
 
 class Waypoints(Node):
