@@ -17,7 +17,7 @@ from typing import Any
 from mbmf_ros.arguments import SimArguments, Value
 from mbmf_ros.config import load_yaml
 from mbmf_ros.errors import MbmfError, unknown
-from mbmf_ros.nodes.run_folder import RUN_VARIABLE, new_run
+from mbmf_ros.run_folder import RUN_VARIABLE, new_run
 from mbmf_ros.shared_files import PACKAGE, shared_file
 
 BACK_OFF_S = 1.0  # before the first restart of a node that died

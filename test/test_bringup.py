@@ -14,8 +14,8 @@ from mbmf_ros.bringup import ANT_SIM, check_params_file, environment, graph, gra
 from mbmf_ros.config import override
 from mbmf_ros.control import planners
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.nodes.run_folder import RUN_VARIABLE
 from mbmf_ros.robots import robot
+from mbmf_ros.run_folder import RUN_VARIABLE
 
 NODES = ["sim_bridge", "mpc_controller", "dynamics_learner", "waypoints", "display", "cockpit"]
 

@@ -74,6 +74,8 @@ def judge(
         compared = _compare(model, current, held.between(youngest, oldest))
         if compared is None:
             continue
+        if name == "before the change" and not errors:
+            tolerance = config.old_tolerance  # nothing shows yet that it knows the new robot any better
         horizon, error, before = compared
         errors[name] = error
         if not math.isfinite(error):

@@ -75,8 +75,8 @@ class ChangeDetector:
         """Take in new transitions, in order; whether they show a change that was not noticed before."""
         if self._model is None or not self.config.threshold or not store.episodes:
             return False
-        squared = squared_errors(self._model, store)
-        if not self._learn_usual(squared) or self._usual is None:
+        squared = self._learn_usual(squared_errors(self._model, store))
+        if self._usual is None:
             return False
         before = self.changed
         for share in (squared / self._usual).clamp_max(self.config.cap):
@@ -84,14 +84,15 @@ class ChangeDetector:
         self.changed = self.changed or self.surprise > self.config.threshold
         return self.changed and not before
 
-    def _learn_usual(self, squared: Tensor) -> bool:
-        """Take in the first errors of a model; whether what is usual was known before."""
+    def _learn_usual(self, squared: Tensor) -> Tensor:
+        """Take in the first errors of a model; those (N, n_outputs) that can be compared with what is usual."""
         known = self._usual is not None
-        if self._model is not None and sum(map(len, self._first)) < self.config.usual:
-            self._first.append(squared)
-            if sum(map(len, self._first)) >= self.config.usual and not self.changed:
+        missing = max(0, self.config.usual - sum(map(len, self._first)))
+        if missing:
+            self._first.append(squared[:missing])
+            if len(squared) >= missing and not self.changed:
                 self._usual = torch.cat(self._first).mean(0).clamp_min(1e-12)
-        return known
+        return squared if known else squared[missing:]
 
 
 @torch.no_grad()

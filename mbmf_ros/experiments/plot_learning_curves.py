@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
         axis.set_visible(False)
     for axis, key in zip(axes.flat, sorted(finals), strict=False):
         for points in curves[key].values():
-            axis.plot(*zip(*points, strict=True), color="tab:blue", alpha=0.5, linewidth=1)
+            axis.plot(*zip(*points, strict=True), ".-", color="tab:blue", alpha=0.5, linewidth=1)
         axis.plot(*zip(*finals[key], strict=True), "o", color="tab:red", markersize=4)
         axis.set_title(", ".join(key), fontsize=10)
         axis.set_xlabel("environment steps")

@@ -26,10 +26,10 @@ from mbmf_ros.nodes.learner_config import LearnerConfig
 from mbmf_ros.nodes.learner_report import Trainings, diagnosis, fill_status
 from mbmf_ros.nodes.model_in_force import ModelInForce, first_model, read_model
 from mbmf_ros.nodes.rejects import Rejects
-from mbmf_ros.nodes.run_folder import RUN_VARIABLE, KeptModel, home, new_run, write_whole
 from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, run
 from mbmf_ros.nodes.services import offer
 from mbmf_ros.robots import robot
+from mbmf_ros.run_folder import RUN_VARIABLE, KeptModel, home, new_run, write_whole
 from mbmf_ros.threads import one_thread
 
 _TICK_S = 0.25  # how often the log is flushed when due, and training and change are looked at

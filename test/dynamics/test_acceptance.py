@@ -83,6 +83,13 @@ def test_worse_on_old_data_alone_is_refused_but_for_a_changed_robot(good: Dynami
     assert not judge(slightly, good, held, CONFIG, since_change=600).accepted, "so does recent data"
 
 
+def test_without_data_of_the_changed_robot_old_data_is_not_judged_leniently(good: Dynamics, held: Part):
+    slightly = worse(good, 1.8)
+    lenient = dataclasses.replace(CONFIG, tolerance=10.0)
+    assert judge(slightly, good, held, lenient, since_change=600).accepted
+    assert not judge(slightly, good, held, lenient, since_change=1).accepted
+
+
 def test_what_is_not_finite_is_refused(good: Dynamics, held: Part):
     broken = copy.deepcopy(good)
     with torch.no_grad():

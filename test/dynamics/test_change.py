@@ -57,6 +57,11 @@ def test_an_unchanged_robot_is_not_called_changed(errors, detector: ChangeDetect
     assert 1 < detector.surprise < 1.8
 
 
+def test_what_came_after_the_usual_counts_however_it_was_delivered(errors, detector: ChangeDetector):
+    assert not detector.add(stream(450))
+    assert 0.5 < detector.surprise < 1.8
+
+
 def test_a_larger_error_of_one_number_is_noticed_once_within_the_window(errors, detector: ChangeDetector):
     detector.add(stream(600))
     noticed = [count for count in range(20, 400, 20) if detector.add(stream(20, scale=2.5))]

@@ -132,7 +132,8 @@ def test_a_changed_robot_is_noticed_told_and_learned_anew(rig):
     changes = {"change__window": 100, "change__usual": 250, "change__threshold": 4.0}
     never = {"continual__retrain_every": 100_000, "continual__retrain_changed": 100}
     shipped = {"model_path": "default", "dynamics__members": 4, "dynamics__hidden": 256}
-    anything = {"acceptance__tolerance": 100.0, "acceptance__changed_tolerance": 100.0}  # so little teaches little
+    kinds = ("tolerance", "old_tolerance", "changed_tolerance")
+    anything = {f"acceptance__{kind}": 100.0 for kind in kinds}  # so little teaches little
     rig.add(DynamicsLearner, log_dir="", **SMALL | changes | never | shipped | anything)
     robot = Robot(rig)
     robot.move(450)

@@ -29,8 +29,8 @@ from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
 from mbmf_ros.msg import LearnerStatus
 from mbmf_ros.nodes.conversions import doubles
 from mbmf_ros.nodes.dynamics_learner import DynamicsLearner
-from mbmf_ros.nodes.run_folder import RUN_VARIABLE
 from mbmf_ros.nodes.runtime import ERROR, WARN
+from mbmf_ros.run_folder import RUN_VARIABLE
 
 pytestmark = pytest.mark.ros
 

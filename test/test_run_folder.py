@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mbmf_ros.nodes.run_folder import KeptModel, write_whole
+from mbmf_ros.run_folder import KeptModel, write_whole
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path):
