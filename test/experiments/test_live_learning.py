@@ -91,7 +91,8 @@ def test_a_short_run_of_the_whole_graph(tmp_path: Path):
     assert facts["motor"] == "hip_2"
     assert facts["simulated_s"] == len(rows) == 16
     assert facts["versions_grow"]
-    assert rows[0]["task"] == "explore"
+    known = [row["task"] for row in rows if row["task"]]  # statistics may not have come before the first second ended
+    assert known[0] == "explore"
     assert [r["disturbed"] for r in (rows[5], rows[-1])] == ["0", "1"]
     assert facts["seconds_training"] + facts["models"] > 0, "no training began by itself"
     assert "motor_strength" in done.stdout
