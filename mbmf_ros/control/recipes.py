@@ -8,9 +8,7 @@ from typing import Any
 
 from mbmf_ros.config import load_yaml
 from mbmf_ros.control.algorithm import LearnConfig, configured
-from mbmf_ros.data.exploration import ExplorationConfig
-from mbmf_ros.dynamics.model import DynamicsConfig
-from mbmf_ros.dynamics.training import TrainConfig
+from mbmf_ros.control.presets import PRESETS
 from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.robots.registry import file_beside
@@ -19,22 +17,14 @@ from mbmf_ros.shared_files import shared_file
 RECIPES = ("default", "paper")
 
 # What all robots of the paper have in common (appendix A); the rest stands in config/learn/paper.yaml.
-_PAPER_TRAINING = TrainConfig(
-    min_updates=0,
-    batch_size=512,
-    cosine=False,
-    input_noise=0.01,
-    target_noise=0.01,
-    symmetries=False,
-)
 PAPER = LearnConfig(
     on_policy_share=0.9,
-    first=_PAPER_TRAINING,
-    refit=_PAPER_TRAINING,
-    planner="random_shooting",
+    first=PRESETS["paper"].training,
+    refit=PRESETS["paper"].training,
+    planner=PRESETS["paper"].planner,
     explore_best=False,
-    dynamics=DynamicsConfig(profile="paper", members=1, hidden=500, activation="relu"),
-    exploration=ExplorationConfig(kind="uniform"),
+    dynamics=PRESETS["paper"].dynamics,
+    exploration=PRESETS["paper"].collect.exploration,
 )
 
 
