@@ -87,9 +87,10 @@ class Path:
 class PathTracker:
     """Progress of a measured robot along a path, advanced once per control step.
 
-    The nearest point is sought from a little behind the last progress to ``window_m`` ahead of it, so that a path that
-    crosses itself is followed in order. A waypoint is reached within ``radius_m``; one that the robot has gone past
-    farther away than that is missed, at the latest when the robot is at the last one.
+    The nearest point is sought from a little behind the last progress to ``window_m`` ahead of it, or of the last
+    waypoint reached, so that a path that crosses itself is followed in order, and a robot may turn round before the
+    very corner. A waypoint is reached within ``radius_m``; one that the robot has gone past farther away than that is
+    missed, at the latest when the robot is at the last one.
 
     Args:
         path: the path.
@@ -117,7 +118,8 @@ class PathTracker:
 
     def update(self, xy: np.ndarray) -> None:
         """Take in the measured position ``xy`` (2,) [m], odometry frame."""
-        reach = self.path.arc_m[1] if self._first else self.progress_m + self.window_m
+        passed = self.path.arc_m[self.next_waypoint]  # of the last waypoint that was reached, perhaps from a distance
+        reach = self.path.arc_m[1] if self._first else max(self.progress_m, passed) + self.window_m
         self._first = False
         arc, self.cross_track_m = self.path.project(xy, self.progress_m - 0.1, reach)
         self.progress_m = max(self.progress_m, arc)

@@ -166,6 +166,16 @@ def test_the_way_back_over_the_same_ground_is_walked_after_the_way_there():
     assert tracker.missed == []
 
 
+def test_who_turns_round_before_the_very_corner_is_on_the_way_back():
+    # The planner looks farther ahead than progress may jump; a large robot's waypoint is reached from a distance.
+    tracker = PathTracker(a_path((3, 0), (6, 0), (3, 0), (0, 0)), radius_m=1.0, goal_radius_m=0.5)
+    walk(tracker, (0, 0), (5.2, 0), (4.5, 0))
+    assert tracker.progress_m == pytest.approx(7.5)
+    walk(tracker, (4.5, 0), (0.4, 0))
+    assert tracker.done
+    assert tracker.missed == []
+
+
 def test_a_waypoint_passed_too_far_away_is_missed():
     tracker = PathTracker(a_path((2, 0), (4, 0)))
     walk(tracker, (0, 0), (1, 0.6), (2.45, 0.6))
