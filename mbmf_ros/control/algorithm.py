@@ -55,6 +55,9 @@ class LearnConfig(Ranged):
         explore_best: while learning execute the best candidate, not the planner's mean as in the evaluation.
         replan_every: control steps between plans while learning.
         evaluation_replan_every: the same in the evaluation.
+        action_repeat: every action is held for so many control periods, each of which counts as an environment step;
+            settings in steps are then in such longer ones, but for the budget, ``random_steps`` and
+            ``iteration_steps``.
         forward: what only the planner sees.
         dynamics: architecture.
         exploration: the random actions.
@@ -77,6 +80,7 @@ class LearnConfig(Ranged):
     explore_best: bool = True
     replan_every: int = ranged(1, 1)
     evaluation_replan_every: int = ranged(1, 1)
+    action_repeat: int = ranged(1, 1)
     forward: ForwardConfig = field(default_factory=ForwardConfig)
     dynamics: DynamicsConfig = field(default_factory=lambda: DynamicsConfig(hidden=200))
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
@@ -124,8 +128,9 @@ class Learner:
     def __init__(
         self, spec: RobotSpec, task: str, config: LearnConfig, seed: int, checkpoint: Checkpoint | None = None
     ):
-        self.spec, self.task, self.config, self.seed = spec, task, config, seed
-        self.env = environment(spec, task)
+        self.task, self.config, self.seed = task, config, seed
+        self.env = environment(spec, task, config.action_repeat)
+        self.spec = spec = self.env.spec  # with the control period that actions are held for
         Dynamics(spec, config.dynamics)  # refuses what does not exist before steps are taken
         self.checkpoint = checkpoint
         self.random, self.held, self.own = TransitionStore(spec), TransitionStore(spec), TransitionStore(spec)
@@ -136,7 +141,8 @@ class Learner:
     @property
     def steps(self) -> int:
         """Environment steps taken so far; those of evaluations do not count."""
-        return self.random.transitions + self.held.transitions + self.own.transitions
+        periods = self.random.transitions + self.held.transitions + self.own.transitions
+        return periods * self.config.action_repeat
 
     def controller(self, seed: int, evaluating: bool = False) -> MpcController:
         """A controller with the present model and the task as its goal."""
@@ -196,8 +202,8 @@ class Learner:
         config, rng = self.config, self._streams()
         every = round(1 / config.random_holdout) if config.random_holdout else 0
         rollouts = 0
-        while self.steps < steps:
-            length = min(config.random_episode_steps, steps - self.steps)
+        while left := (steps - self.steps) // config.action_repeat:
+            length = min(config.random_episode_steps, left)
             plan = iter(random_actions(config.exploration, rng, length, self.spec.nu))
             seed = int(rng.integers(2**31))
             rollout = roll_out(self.env, lambda m, plan=plan: next(plan), seed, length, "random", config.stuck_steps)
@@ -209,13 +215,14 @@ class Learner:
         """Own data: returns of its rollouts, and how well the model predicted what it had not seen."""
         config, rng = self.config, self._streams()
         fresh, returns = TransitionStore(self.spec), []
-        wanted = min(config.iteration_steps, budget - self.steps)
+        left = (budget - self.steps) // config.action_repeat
+        wanted = min(-(-config.iteration_steps // config.action_repeat), left)
         refining = 0 < config.refine_after <= self.steps
         longest = self.env.reward.steps if refining else config.episode_steps
         while fresh.transitions < wanted:
             controller = self.controller(int(rng.integers(2**31)), refining)
             act: Actor = lambda m, controller=controller: controller.act(m).action  # noqa: E731
-            length = min(longest, budget - self.steps - fresh.transitions)
+            length = min(longest, left - fresh.transitions)
             rollout = roll_out(self.env, act, int(rng.integers(2**31)), length, "on_policy", config.stuck_steps)
             fresh.add(rollout.episode)
             returns.append(rollout.value)

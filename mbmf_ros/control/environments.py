@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -11,8 +12,6 @@ from mbmf_ros.robots import RobotSpec, robot
 from mbmf_ros.robots.registry import robot_names
 from mbmf_ros.robots.sim import MeasuredModel, Simulation, start_measurement
 from mbmf_ros.robots.spec import ForwardReward
-
-TASKS = ("forward", "forward_v5")
 
 
 class Environment(ABC):
@@ -98,14 +97,45 @@ class GymnasiumForward(Environment):
         return self._measured.measure(self._data), float(reward), bool(terminated)
 
 
-def environment(spec: RobotSpec, task: str) -> Environment:
-    """The environment of a task.
+class Repeated(Environment):
+    """Every action is held for ``repeat`` control periods of another environment; the reward is their sum.
+
+    For a control period that is short for a plan. ``spec`` and ``reward`` are those of the longer period, so models and
+    planners need not know. Every period is whole, so that transitions are alike: what the inner environment pays after
+    its end, or after its longest episode, does not count.
+    """
+
+    def __init__(self, inner: Environment, repeat: int):
+        self.inner, self.repeat = inner, repeat
+        self.spec = dataclasses.replace(inner.spec, dt_s=repeat * inner.spec.dt_s)
+        self.reward = dataclasses.replace(inner.reward, steps=-(-inner.reward.steps // repeat))
+        self._left = 0
+
+    def reset(self, seed: int) -> np.ndarray:
+        self._left = self.inner.reward.steps
+        return self.inner.reset(seed)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
+        m, total, ended = self.inner.step(action)
+        self._left -= 1
+        for _ in range(self.repeat - 1):
+            m, reward, ends = self.inner.step(action)
+            total += reward if self._left > 0 and not ended else 0.0
+            self._left, ended = self._left - 1, ended or ends
+        return m, total, ended
+
+
+def environment(spec: RobotSpec, task: str, repeat: int = 1) -> Environment:
+    """The environment of a task; with ``repeat`` every action is held for so many of the robot's control periods.
 
     Raises:
         MbmfError: no such task, or the robot does not have it.
     """
-    if task == "forward":
-        return PaperForward(spec)
-    if task == "forward_v5":
-        return GymnasiumForward(spec)
-    raise unknown("task", task, TASKS)
+    if task not in _ENVIRONMENTS:
+        raise unknown("task", task, TASKS)
+    env = _ENVIRONMENTS[task](spec)
+    return env if repeat == 1 else Repeated(env, repeat)
+
+
+_ENVIRONMENTS = {"forward": PaperForward, "forward_v5": GymnasiumForward}
+TASKS = tuple(_ENVIRONMENTS)

@@ -58,6 +58,20 @@ def test_every_step_counts_and_own_data_is_learnt_from():
         assert row["e_h_random"] > 0
 
 
+def test_every_control_period_of_a_held_action_counts_as_a_step(tmp_path: Path):
+    config = configured(QUICK, {"action_repeat": 4})
+    learner = resume(SPEC, "forward", config, 0, tmp_path)
+    learner.run(250)
+    assert [row["steps"] for row in learner.curve] == [120, 240]  # an episode is 30 periods
+    assert learner.own.transitions == 30
+    assert learner.spec.dt_s == pytest.approx(4 * SPEC.dt_s)
+    again = resume(SPEC, "forward", config, 0, tmp_path)
+    assert again.steps == 240
+    assert again.model is not None
+    assert again.model.spec.dt_s == learner.spec.dt_s
+    assert again.evaluate(1) == learner.evaluate(1)
+
+
 def test_the_curves_return_is_what_the_environment_paid():
     learner = Learner(SPEC, "forward", QUICK, seed=0)
     learner.run(180)

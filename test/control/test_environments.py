@@ -94,3 +94,39 @@ def test_what_does_not_exist_is_refused():
         environment(robot("swimmer"), "forward_v5")
     with pytest.raises(MbmfError, match="choose one of ant, half_cheetah_v5"):
         environment(robot("ant_paper"), "forward_v5")
+
+
+def test_a_repeated_action_is_held_for_whole_periods_and_the_rewards_add_up():
+    spec = robot("hopper_v5")
+    single, triple = environment(spec, "forward_v5"), environment(spec, "forward_v5", repeat=3)
+    assert triple.spec.dt_s == pytest.approx(3 * spec.dt_s)
+    assert triple.reward.steps == 334  # 1000 in threes
+    single.reset(5)
+    np.testing.assert_array_equal(triple.reset(5), single.reset(5))
+    total, ended, action = 0.0, False, np.array([0.3, -0.2, 0.1])
+    for _ in range(40):
+        m, reward, ends = triple.step(action)
+        parts = [single.step(action) for _ in range(3)]
+        expected = 0.0
+        for _, part, ends_single in parts:
+            expected += 0.0 if ended else part
+            ended = ended or ends_single
+        np.testing.assert_array_equal(m, parts[-1][0])
+        assert reward == pytest.approx(expected)
+        assert ends == ended
+        total += reward
+        if ended:
+            break
+    assert ended  # it falls, in the middle of a period or not
+    assert total > 0
+
+
+def test_what_comes_after_the_longest_episode_does_not_count():
+    env = environment(robot("swimmer_v5"), "forward_v5", repeat=3)
+    env.reset(0)
+    inner = env.inner  # type: ignore[attr-defined]
+    rewards, step = [], inner.step
+    inner.step = lambda action: rewards.append(step(action)[1]) or (np.zeros(23), rewards[-1], False)
+    total = sum(env.step(np.zeros(2))[1] for _ in range(env.reward.steps))
+    assert len(rewards) == 1002
+    assert total == pytest.approx(sum(rewards[:1000]))
