@@ -272,8 +272,9 @@ class SimBridge(Node):
             f"answers {cause}": count for cause, count in sorted(self.slot.counts.items())
         }
         level, text = self.safety.condition()
-        text = text or ("paused" if self._paused else "running")
-        return max(level, WARN if missed else OK), text + (f", {missed} late answers" if missed else ""), values
+        if level == OK and missed:  # while it holds nobody is late, but nobody there
+            level, text = WARN, f"{text or 'running'}, {missed} late answers"
+        return level, text or ("paused" if self._paused else "running"), values
 
 
 def main(args: list[str] | None = None) -> int:
