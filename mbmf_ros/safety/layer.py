@@ -95,7 +95,7 @@ class Safety:
         return _STATUS[self.mode]
 
     def configure(self, config: SafetyConfig) -> None:
-        """Take over other settings. Nobody is enabled by that: a robot that is enabled is not let out of a dry run.
+        """Take over other settings. That starts nothing: no enabled robot is let out of a dry run or off a dead man.
 
         Raises:
             MbmfError: settings that do not fit the robot, or that may not be changed now; the old ones stay.
@@ -107,8 +107,9 @@ class Safety:
             )
         if config.joint_margin > 0 and not self._range_known:
             raise MbmfError("joint_margin: the joints' ranges are not known; give them, or set it to 0")
-        if self.config.dry_run and not config.dry_run and self.mode not in _STOPPED:
-            raise MbmfError("dry_run: the robot would start to move at once; disable it first")
+        for name in ("dry_run", "dead_man"):
+            if getattr(self.config, name) and not getattr(config, name) and self.mode not in _STOPPED:
+                raise MbmfError(f"{name}: without it the robot could start to move at once; disable it first")
         self.config = config
 
     # What people ask for ----------------------------------------------------------------------------------------------
@@ -152,14 +153,14 @@ class Safety:
             return False, f"nothing to clear: disabled, {self.reason}"
         if self.mode not in (Mode.TRIPPED, Mode.ESTOP):
             return True, "nothing to clear"
-        if self._crossed:
+        if self._crossed and self.mode is Mode.TRIPPED:
             return False, f"not cleared: still {self._crossed}"
         cleared = self.reason
         self._go(Mode.DISABLED, f"cleared: {cleared}")
         if not self.config.auto_enable or self._kept_disabled:
             return True, "cleared; disabled until it is enabled"
-        self.enable(now_s)
-        return True, "cleared; enabled again"
+        enabled, text = self.enable(now_s)
+        return True, f"cleared; {'enabled again' if enabled else text}"
 
     def press_dead_man(self, pressed: bool, now_s: float) -> None:
         """What the dead-man switch says; it has to say so again within ``dead_man_timeout``."""

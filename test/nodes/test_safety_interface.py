@@ -96,7 +96,6 @@ def test_a_bridge_that_is_not_enabled_by_itself_waits_for_it_and_then_ramps(rig)
     assert controller.last.status == RobotState.STATUS_DISABLED
     assert bridge._condition()[:2] == (WARN, "disabled: not enabled yet")
     controller.answering = False
-    asked = controller.last
     assert rig.call(SetBool, "sim_bridge/enable", data=True).success
     rig.until(lambda: safety[-1].mode == SafetyState.MODE_RAMPING, "the ramp")
     sizes = []
@@ -106,10 +105,8 @@ def test_a_bridge_that_is_not_enabled_by_itself_waits_for_it_and_then_ramps(rig)
         controller.answer(controller.last, np.ones(SPEC.nu))
         controller.reach(tick + 1)
         sizes.append(controller.last.applied_action[0])
-    assert controller.states.index(asked) < len(controller.states)
-    # The first action may be one that was on its way when it was enabled: the ramp is counted from there.
-    np.testing.assert_allclose(np.diff(sizes[-9:]), SPEC.dt_s / 0.5, atol=1e-9)
-    assert sizes[0] <= 0.1 + 1e-9
+    assert sizes[0] <= SPEC.dt_s / 0.5 + 1e-9  # an answer that was on its way may have begun the ramp
+    np.testing.assert_allclose(np.diff(sizes), SPEC.dt_s / 0.5, atol=1e-9)
     rig.until(lambda: safety[-1].mode == SafetyState.MODE_ACTIVE, "active")
     assert bridge._condition()[0] == OK
 

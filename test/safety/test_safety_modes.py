@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot
 from mbmf_ros.robots.sim import start_measurement
 from mbmf_ros.safety import Mode, Safety, SafetyConfig
@@ -163,6 +164,15 @@ def test_beyond_a_limit_the_robot_trips_at_once_and_stays_so(limits, m, word):
     assert clock.step() is Mode.DISABLED
 
 
+def test_a_stop_is_cleared_however_the_robot_lies_but_it_is_not_enabled_so():
+    clock = Clock(dataclasses.replace(SIMULATION, max_tilt=0.5))
+    clock.step()
+    clock.safety.estop("test")
+    clock.step(m=tilted(1.0))
+    done, text = clock.safety.clear(clock.now_s)
+    assert (done, clock.safety.mode, "tilted by 1.00 rad" in text) == (True, Mode.DISABLED, True)
+
+
 def test_it_trips_while_holding_too_but_not_while_it_is_disabled():
     limits = dataclasses.replace(ROBOT, max_tilt=0.5)
     clock = Clock(limits)
@@ -207,6 +217,11 @@ def test_the_dead_man_has_to_press_again_and_again():
     assert clock.step() is Mode.ACTIVE
     clock.safety.press_dead_man(False, clock.now_s)
     assert clock.step() is Mode.HOLDING
+    with pytest.raises(MbmfError, match=r"dead_man: .* disable it first"):
+        clock.safety.configure(ROBOT)
+    assert clock.step() is Mode.HOLDING
+    clock.safety.disable("asked to")
+    clock.safety.configure(ROBOT)
 
 
 def test_it_trips_after_the_longest_time_in_motion():
