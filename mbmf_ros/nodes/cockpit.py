@@ -3,9 +3,10 @@
 A plain client of the topics and services that RViz and the command line use:
 
 - subscribes to ``state``, ``path``, ``mpc_controller/optimal_path``, ``mpc_controller/candidates`` (the last two only
-  while a browser shows them), ``mpc_controller/stats`` and ``dynamics_learner/status``;
+  while a browser shows them), ``mpc_controller/stats``, ``dynamics_learner/status`` and ``<bridge>/safety``;
 - publishes ``clicked_point``;
-- calls ``<bridge>/reset``, ``<bridge>/set_paused``, ``<bridge>/estop``, ``<bridge>/clear_estop``, ``waypoints/clear``.
+- calls ``<bridge>/reset``, ``<bridge>/set_paused``, ``<bridge>/estop``, ``<bridge>/clear_estop``, ``<bridge>/enable``,
+  ``waypoints/clear``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.msg import ControllerStats, LearnerStatus, RobotState
+from mbmf_ros.msg import ControllerStats, LearnerStatus, RobotState, SafetyState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, points_from
 from mbmf_ros.nodes.drawing import RateLimit, lines_from
@@ -44,7 +45,7 @@ class CockpitConfig:
     """Parameters of the cockpit."""
 
     robot: str = option("ant", "robot to show")
-    bridge: str = option("sim_bridge", "node whose reset, pause and emergency stop the buttons call")
+    bridge: str = option("sim_bridge", "node that the buttons for reset, pause, enabling and the emergency stop call")
     host: str = option("127.0.0.1", "address to serve on; anybody who reaches it can steer the robot")
     port: int = option(8080, "port to serve on; when it is taken, the next free one; 0: any", 0, 65535)
     odom_frame: str = option("odom", "frame of clicked points")
@@ -80,10 +81,14 @@ class Cockpit(Node):
         self.create_subscription(ControllerStats, "mpc_controller/stats", self._on_stats, qos.STATS)
         self.create_subscription(LearnerStatus, "dynamics_learner/status", self._on_learner, qos.LATCHED)
         bridge = self.config.bridge
+        self.create_subscription(SafetyState, f"{bridge}/safety", self._on_safety, qos.LATCHED)
+        clear_stop = self.create_client(Trigger, f"{bridge}/clear_estop")
         set_paused = self.create_client(SetBool, f"{bridge}/set_paused")
         self._commands = {
             "estop": self.create_client(Trigger, f"{bridge}/estop"),
-            "clear_estop": self.create_client(Trigger, f"{bridge}/clear_estop"),
+            "clear_estop": clear_stop,
+            "clear_trip": clear_stop,
+            "enable": self.create_client(SetBool, f"{bridge}/enable"),
             "pause": set_paused,
             "resume": set_paused,
             "reset": self.create_client(Trigger, f"{bridge}/reset"),
@@ -167,7 +172,8 @@ class Cockpit(Node):
             full = self.resolve_service_name(service.srv_name)
             self._complain(f"{name} failed", f"there is no service {full}: is {full.rpartition('/')[0]} running?")
             return
-        request = SetBool.Request(data=name == "pause") if name in ("pause", "resume") else Trigger.Request()
+        switches = {"pause": True, "resume": False, "enable": True}
+        request = SetBool.Request(data=switches[name]) if name in switches else Trigger.Request()
         future = service.call_async(request)
         self._pending[future] = (name, time.monotonic() + _ANSWER_S)
         future.add_done_callback(self._answered)
@@ -220,6 +226,9 @@ class Cockpit(Node):
 
     def _on_stats(self, message: ControllerStats) -> None:
         self._reports.stats, self._reports.stats_at_s = message, time.monotonic()
+
+    def _on_safety(self, message: SafetyState) -> None:
+        self._reports.safety = message
 
     def _on_learner(self, message: LearnerStatus) -> None:
         self._reports.learner = message

@@ -4,7 +4,7 @@ It plans in the callback of the state message: no timer, no stored latest state,
 delivered; one that comes again (same episode and tick) gets the same answer again. A model that arrives on `model` is
 tried out right after a state was answered, when there is time for it, and then used from the next control step on; an
 earlier version than the one in force is refused. While there is no model the robot stands still, or explores.
-Which order holds is told in :mod:`mbmf_ros.nodes.orders`.
+Which order holds is told in :mod:`mbmf_ros.nodes.orders`; a stopped or disabled robot takes no new velocity.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from mbmf_ros.nodes.conversions import (
 from mbmf_ros.nodes.orders import Orders
 from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, run
+from mbmf_ros.nodes.stopped import check_takes_orders
 from mbmf_ros.robots import robot
 from mbmf_ros.threads import use_threads
 
@@ -72,7 +73,7 @@ class MpcControllerNode(Node):
         self.steps, self.planning_errors = 0, 0
         self._answer: RobotAction | None = None
         self._episode, self._stamp_s, self._path_stamp_s = -1, float("-inf"), float("-inf")
-        self._last_error, self._task = "", "idle"
+        self._last_error, self._task, self._status = "", "idle", RobotState.STATUS_ACTIVE
         self._received_s, self._answered_s, self._shown_s = float("-inf"), float("nan"), float("-inf")
         self._plan_times: deque[float] = deque(maxlen=200)
         self._load_model()
@@ -155,6 +156,8 @@ class MpcControllerNode(Node):
     def _on_cmd_vel(self, message: Twist) -> None:
         try:
             command = command_from(message)
+            if command.any():  # joysticks at rest go on sending zeros
+                check_takes_orders(self._status)
         except MbmfError as error:
             self.rejects.add("cmd_vel", error)
             self.get_logger().warning(f"ignored a cmd_vel: {error}", throttle_duration_sec=5.0)
@@ -171,7 +174,7 @@ class MpcControllerNode(Node):
             self.rejects.add("state", error)
             self.get_logger().warning(f"ignored a state: {error}", throttle_duration_sec=5.0)
             return
-        self._received_s = received_s
+        self._received_s, self._status = received_s, message.status
         if message.status == RobotState.STATUS_PAUSED:
             return
         if self._answer is not None and _answers(self._answer, message):

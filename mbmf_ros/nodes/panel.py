@@ -26,7 +26,8 @@ button:has(.icon-tabler-hand-stop) .mantine-Button-label { font-size: 1.3em; fon
 class Panel:
     """Side panel of the page. ``command`` is called in viser's thread with the name of what the user asked for.
 
-    Names: ``estop``, ``clear_estop``, ``pause``, ``resume``, ``reset``, ``clear``, ``candidates``, ``no_candidates``.
+    Names: ``estop``, ``clear_estop``, ``clear_trip``, ``enable``, ``pause``, ``resume``, ``reset``, ``clear``,
+    ``candidates``, ``no_candidates``.
 
     Args:
         server: of the page.
@@ -50,10 +51,17 @@ class Panel:
         self._button("EMERGENCY STOP", "estop", viser.Icon.HAND_STOP, "Stop the robot and keep it stopped", "red")
         self._status = gui.add_html("")
         self._progress = gui.add_progress_bar(0.0, visible=False)
-        self._clear_estop = self._button(
-            "Clear emergency stop", "clear_estop", viser.Icon.LOCK_OPEN, "Let the robot move again", "gray"
-        )
-        self._clear_estop.visible = False
+        self._ways_on = {
+            "clear_estop": self._button(
+                "Clear emergency stop", "clear_estop", viser.Icon.LOCK_OPEN, "Unlatch the emergency stop", "gray"
+            ),
+            "clear_trip": self._button(
+                "Clear safety trip", "clear_trip", viser.Icon.LOCK_OPEN, "The robot is within its limits again", "gray"
+            ),
+            "enable": self._button("Enable robot", "enable", viser.Icon.POWER, "Let the robot move", "gray"),
+        }
+        for button in self._ways_on.values():
+            button.visible = False
         self._pause = self._button("Pause", "pause", viser.Icon.PLAYER_PAUSE, "Let time stand still", None)
         self._resume = self._button("Resume", "resume", viser.Icon.PLAYER_PLAY, "Let time go on", None)
         self._resume.visible = False
@@ -96,7 +104,8 @@ class Panel:
         share = readout.training
         _show(self._pause, not readout.paused)
         _show(self._resume, readout.paused)
-        _show(self._clear_estop, readout.stopped)
+        for name, button in self._ways_on.items():
+            _show(button, readout.way_on == name)
         _show(self._progress, share is not None)
         if share is not None and abs(self._progress.value - 100 * share) >= 1:
             self._progress.value = 100 * min(max(share, 0.0), 1.0)

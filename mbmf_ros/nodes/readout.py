@@ -6,10 +6,24 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mbmf_ros.msg import ControllerStats, LearnerStatus, RobotState
+from mbmf_ros.msg import ControllerStats, LearnerStatus, RobotState, SafetyState
 
 Level = Literal["ok", "warn", "error"]
+WayOn = Literal["", "clear_estop", "clear_trip", "enable"]
 _NOTHING = "-"
+_WAYS_ON: dict[int, WayOn] = {
+    RobotState.STATUS_ESTOP: "clear_estop",
+    RobotState.STATUS_TRIPPED: "clear_trip",
+    RobotState.STATUS_DISABLED: "enable",
+}
+_MODES = {
+    SafetyState.MODE_DISABLED: "disabled",
+    SafetyState.MODE_RAMPING: "ramping",
+    SafetyState.MODE_ACTIVE: "active",
+    SafetyState.MODE_HOLDING: "holding",
+    SafetyState.MODE_TRIPPED: "tripped",
+    SafetyState.MODE_ESTOP: "emergency stop",
+}
 
 
 @dataclass
@@ -21,6 +35,7 @@ class Reports:
     stats: ControllerStats | None = None
     stats_at_s: float = -math.inf
     learner: LearnerStatus | None = None
+    safety: SafetyState | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,7 @@ class Readout:
         rows: names and values.
         training: share of a training that is done; None: none under way.
         paused: whether time stands still.
-        stopped: whether the emergency stop is on.
+        way_on: what lets a robot move again that a person has to let go on: clearing a stop or a trip, or enabling.
     """
 
     level: Level
@@ -41,7 +56,7 @@ class Readout:
     rows: list[tuple[str, str]] = field(default_factory=list)
     training: float | None = None
     paused: bool = False
-    stopped: bool = False
+    way_on: WayOn = ""
 
 
 def read_out(reports: Reports, now_s: float, timeout_s: float) -> Readout:
@@ -49,7 +64,7 @@ def read_out(reports: Reports, now_s: float, timeout_s: float) -> Readout:
     state, stats, learner = reports.state, reports.stats, reports.learner
     age_s = now_s - reports.state_at_s
     steering = stats if stats is not None and now_s - reports.stats_at_s <= timeout_s else None
-    level, headline = _headline(state, age_s, timeout_s, steering)
+    level, headline = _headline(state, age_s, timeout_s, steering, reports.safety)
     speed = math.nan if state is None else math.hypot(state.twist.linear.x, state.twist.linear.y)
     error = math.nan if steering is None or steering.task == "idle" else steering.cross_track_error
     plan_time = math.nan if steering is None else 1e3 * steering.plan_time
@@ -57,6 +72,7 @@ def read_out(reports: Reports, now_s: float, timeout_s: float) -> Readout:
     if learner is not None and learner.state == LearnerStatus.STATE_TRAINING:
         training = float(learner.progress)
     rows = [
+        ("safety", _safety(reports.safety)),
         ("speed", _number(speed, "m/s", 2)),
         ("cross-track error", _number(error, "m", 2)),
         ("plan time", _number(plan_time, "ms", 0)),
@@ -64,13 +80,16 @@ def read_out(reports: Reports, now_s: float, timeout_s: float) -> Readout:
         ("learner", _learner(learner)),
         ("age of state", _number(age_s, "s", 2 if age_s < 10 else 0)),
     ]
-    status = None if state is None else state.status
-    paused, stopped = status == RobotState.STATUS_PAUSED, status == RobotState.STATUS_ESTOP
-    return Readout(level, headline, rows, training, paused, stopped)
+    status = -1 if state is None else state.status
+    return Readout(level, headline, rows, training, status == RobotState.STATUS_PAUSED, _WAYS_ON.get(status, ""))
 
 
 def _headline(
-    state: RobotState | None, age_s: float, timeout_s: float, steering: ControllerStats | None
+    state: RobotState | None,
+    age_s: float,
+    timeout_s: float,
+    steering: ControllerStats | None,
+    safety: SafetyState | None,
 ) -> tuple[Level, str]:
     if state is None:
         return "warn", "waiting for the robot's state"
@@ -78,6 +97,12 @@ def _headline(
         return "error", "EMERGENCY STOP" if age_s <= timeout_s else "state lost during EMERGENCY STOP"
     if age_s > timeout_s:
         return "error", "state lost"
+    if state.status == RobotState.STATUS_TRIPPED:
+        return "error", f"TRIPPED: {_reason(safety, SafetyState.MODE_TRIPPED, 'a safety limit was crossed')}"
+    if state.status == RobotState.STATUS_DISABLED:
+        return "warn", f"disabled: {_reason(safety, SafetyState.MODE_DISABLED, 'enable the robot to move it')}"
+    if state.status == RobotState.STATUS_HOLDING:
+        return "warn", f"holding: {_reason(safety, SafetyState.MODE_HOLDING, 'control is lost')}"
     if state.status == RobotState.STATUS_FALLEN:
         return "error", "fallen: reset the robot"
     if state.status == RobotState.STATUS_PAUSED:
@@ -85,6 +110,22 @@ def _headline(
     if steering is None:
         return "warn", "no controller"
     return "ok", "standing still" if steering.task == "idle" else steering.task.replace("_", " ")
+
+
+def _reason(safety: SafetyState | None, mode: int, otherwise: str) -> str:
+    """Why the robot is in ``mode``; the topics of state and safety arrive in any order."""
+    return safety.reason if safety is not None and safety.mode == mode and safety.reason else otherwise
+
+
+def _safety(safety: SafetyState | None) -> str:
+    if safety is None:
+        return _NOTHING
+    text = _MODES.get(safety.mode, f"mode {safety.mode}")
+    if safety.mode == SafetyState.MODE_RAMPING:
+        text += f", {100 * safety.ramp:.0f} %"
+    elif safety.mode == SafetyState.MODE_ESTOP and safety.reason:
+        text = safety.reason
+    return text + (", dry run" if safety.dry_run else "")
 
 
 def _model(steering: ControllerStats | None, learner: LearnerStatus | None) -> str:

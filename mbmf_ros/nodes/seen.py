@@ -22,12 +22,14 @@ class Seen:
         tick: of the episode.
         stamp_s: of the state [s].
         pose: planar, in the odometry frame: x [m], y [m], yaw [rad].
+        status: RobotState.STATUS_*.
     """
 
     episode: int
     tick: int
     stamp_s: float
     pose: tuple[float, float, float]
+    status: int
 
     @property
     def xy(self) -> np.ndarray:

@@ -3,7 +3,8 @@
 Takes waypoints as RViz publishes them (`goal_pose`: go there; `clicked_point`: append), as a nav_msgs/Path on
 `follow_path` (replaces the path), from the action `follow_waypoints`, and from a file. Publishes `path`: the last
 passed waypoint (or where the robot was), then what is left to do. An empty path means: stand still. What cannot be used
-is refused with one message, and the robot keeps its task.
+is refused with one message, and the robot keeps its task. Waypoints are refused too while an emergency stop is on, a
+safety limit was crossed, or the robot is disabled: they would set it in motion when that ends.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.route import Route, demonstration, load_waypoints, save_waypoints
 from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, run
 from mbmf_ros.nodes.seen import NoStateError, Seen
+from mbmf_ros.nodes.stopped import StoppedError, check_takes_orders, takes_orders
 from mbmf_ros.nodes.waypoints_config import WaypointsConfig
 from mbmf_ros.robots import robot
 
@@ -88,7 +90,7 @@ class Waypoints(Node):
             return
         self._received_s = time.monotonic()
         last, stamp_s = self.seen, time_seconds(message.header.stamp)
-        self.seen = seen = Seen(message.episode, message.tick, stamp_s, planar_pose(m))
+        self.seen = seen = Seen(message.episode, message.tick, stamp_s, planar_pose(m), message.status)
         if last is None:
             self._demonstrating &= seen.tick * self.spec.dt_s <= DEMO_START_S
             self._publish()
@@ -101,7 +103,7 @@ class Waypoints(Node):
             if self.route.tracker is not None:
                 self._stop(Result.FALLEN, f"{self.spec.name} fell; the path is cleared")
             return
-        if self._demonstrating and self.route.tracker is None:
+        if self._demonstrating and self.route.tracker is None and takes_orders(seen.status):
             self._replace(to_odom(demonstration(self.spec), seen.pose), loops=float("inf"), demonstration=True)
         if self.route.update(seen.xy):
             self._publish()
@@ -154,12 +156,13 @@ class Waypoints(Node):
         return self.seen
 
     def _in_odom(self, points: np.ndarray, frame: str) -> np.ndarray:
-        """Points (W, 2) [m] of ``frame`` in the odometry frame."""
-        config = self.config
+        """Points (W, 2) [m] of ``frame`` in the odometry frame, for a robot that takes orders."""
+        config, seen = self.config, self._where()
+        check_takes_orders(seen.status)
         if not frame and not self._warned_frame:
             self._warned_frame = True
             self.get_logger().warning(f"waypoints without a frame are taken to be in {config.odom_frame!r}")
-        points = in_odometry(points, frame, config.odom_frame, config.base_frame, self._where().pose)
+        points = in_odometry(points, frame, config.odom_frame, config.base_frame, seen.pose)
         return reachable(self.spec, points)
 
     def _replace(self, points: np.ndarray, loops: float = 0, first: int = 0, demonstration: bool = False) -> None:
@@ -257,7 +260,11 @@ class Waypoints(Node):
             ]
             self._replace(np.concatenate([np.empty((0, 2)), *points]), request.loops, request.start_index)
         except MbmfError as error:
-            codes = {UnknownFrameError: Result.UNKNOWN_FRAME, NoStateError: Result.STATE_LOST}
+            codes = {
+                UnknownFrameError: Result.UNKNOWN_FRAME,
+                NoStateError: Result.STATE_LOST,
+                StoppedError: Result.STOPPED,
+            }
             goal = Goal(handle, 0.0, 0.0, self.executor)
             goal.end(codes.get(type(error), Result.INVALID_PATH), self._refuse("goal", error), 0.0)
             return await goal.result()

@@ -57,6 +57,7 @@ def message(m: np.ndarray, action: np.ndarray | None, episode: int, tick: int) -
         joint_velocity=m[layout.joint_velocity],
         applied_action=np.zeros(0) if action is None else action,
         action_source=0 if action is None else 1,
+        pending_action=np.zeros(0),
         status=0,
     )
     return bytes(TYPES.serialize_cdr(state, STATE_TYPE))

@@ -43,6 +43,7 @@ def state(
         joint_velocity=np.linspace(1.0, 2.0, joints),
         applied_action=np.full(8 if tick else 0, here / 1e6),
         action_source=1 if tick else 0,
+        pending_action=np.empty(0),
         status=0,
     )
 

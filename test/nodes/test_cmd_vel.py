@@ -101,6 +101,19 @@ def test_a_command_that_is_not_finite_is_refused_and_counted(rig, tmp_path):
     assert ant.node.mpc.goal.command.tolist() == [0.3, 0, 0]
 
 
+@pytest.mark.parametrize("status", [RobotState.STATUS_ESTOP, RobotState.STATUS_TRIPPED, RobotState.STATUS_DISABLED])
+def test_a_stopped_robot_takes_no_velocity_and_does_not_set_out_when_it_is_let_go(rig, tmp_path, status):
+    ant = Driven(rig, tmp_path, cmd_vel_timeout=0.0)
+    assert ant.task(0, status=status) == "idle"
+    ant.command(twist(0.3))
+    assert ant.node.rejects["cmd_vel"] == 1
+    ant.command(twist())  # a joystick at rest is no offence
+    assert ant.node.rejects["cmd_vel"] == 1
+    assert ant.task(1) == "idle"
+    ant.command(twist(0.3))
+    assert ant.task(2) == "velocity"
+
+
 def test_the_latest_of_path_and_command_holds(rig, tmp_path):
     ant = Driven(rig, tmp_path)
     ant.task(0)

@@ -19,12 +19,13 @@ from nav_msgs.msg import Path as PathMessage
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from mbmf_ros.msg import RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.cockpit import Cockpit
 from mbmf_ros.nodes.conversions import fill_state, points_from
+from mbmf_ros.nodes.readout import Reports, read_out
 from mbmf_ros.nodes.runtime import STEADY
 from mbmf_ros.nodes.waypoints import Waypoints
 from mbmf_ros.robots import robot
@@ -146,6 +147,36 @@ def test_a_command_whose_service_is_missing_is_complained_about(ros, monkeypatch
     cockpit.panel.command("estop")
     assert done.wait(10)
     assert told == [("estop failed", "there is no service /nobody/estop: is /nobody running?")]
+
+
+@pytest.mark.parametrize(
+    ("status", "offered", "service", "kind"),
+    [
+        (RobotState.STATUS_ACTIVE, "", "", None),
+        (RobotState.STATUS_HOLDING, "", "", None),
+        (RobotState.STATUS_ESTOP, "clear_estop", "clear_estop", Trigger),
+        (RobotState.STATUS_TRIPPED, "clear_trip", "clear_estop", Trigger),
+        (RobotState.STATUS_DISABLED, "enable", "enable", SetBool),
+    ],
+)
+def test_the_panel_offers_what_lets_the_robot_go_on(ros, status, offered, service, kind):
+    bridge, called, asked = ros.add(Node("sim_bridge", context=ros.context)), threading.Event(), []
+
+    def answer(request, response):
+        asked.append(getattr(request, "data", None))
+        called.set()
+        response.success = True
+        return response
+
+    cockpit = ros.cockpit()
+    cockpit.panel.show(read_out(Reports(RobotState(status=status), 0.0), 0.0, 1.0))
+    assert [name for name, button in cockpit.panel._ways_on.items() if button.visible] == [offered] * bool(offered)
+    if offered:
+        bridge.create_service(kind, f"~/{service}", answer)
+        assert cockpit._commands[offered].wait_for_service(20)
+        cockpit.panel.command(offered)
+        assert called.wait(20)
+        assert asked == [True if kind is SetBool else None]
 
 
 # In a browser ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("mbmf_ros.msg")
 
 import rclpy.parameter
+from bridge_controller import LOCK_STEP, SPEC, Controller
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import SetParameters
@@ -20,47 +21,13 @@ from sensor_msgs.msg import Imu, JointState
 from std_srvs.srv import SetBool, Trigger
 
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.msg import RobotAction, RobotState
+from mbmf_ros.msg import RobotState
 from mbmf_ros.nodes import qos
-from mbmf_ros.nodes.conversions import doubles, measurement_from, planar_pose_of, pose_message, time_seconds
+from mbmf_ros.nodes.conversions import measurement_from, planar_pose_of, pose_message, time_seconds
 from mbmf_ros.nodes.sim_bridge import SimBridge
-from mbmf_ros.robots import robot
 from mbmf_ros.robots.sim import Simulation
 
 pytestmark = pytest.mark.ros
-SPEC = robot("ant")
-LOCK_STEP = {"sync_mode": True, "real_time_factor": 0.0}
-
-
-class Controller:
-    """Answers from the probe; ``act`` may be changed."""
-
-    def __init__(self, rig):
-        self.rig = rig
-        self.states: list[RobotState] = []
-        self.answering = True
-        self.rng = np.random.default_rng(0)
-        self.publisher = rig.speak(RobotAction, "action", qos.ACTION)
-        rig.probe.create_subscription(RobotState, "state", self.on_state, qos.STATE_ALL)
-        rig.until(lambda: self.states, "a state")
-
-    @property
-    def last(self) -> RobotState:
-        return self.states[-1]
-
-    def on_state(self, message: RobotState) -> None:
-        self.states.append(message)
-        if self.answering:
-            self.answer(message, self.rng.uniform(-0.3, 0.3, SPEC.nu))
-
-    def answer(self, state: RobotState, action, plan=(), **changes) -> None:
-        message = RobotAction(episode=state.episode, tick=state.tick, action=doubles(action), plan=doubles(plan))
-        for name, value in changes.items():
-            setattr(message, name, value)
-        self.publisher.publish(message)
-
-    def reach(self, tick: int) -> None:
-        self.rig.until(lambda: self.last.tick >= tick, f"tick {tick}")
 
 
 def test_consecutive_states_of_an_episode_are_the_transitions_of_the_simulation(rig):
@@ -200,6 +167,7 @@ def test_disabled_it_applies_the_safe_action(rig):
     controller = Controller(rig)
     rig.call(SetBool, "sim_bridge/enable", data=False)
     rig.until(lambda: controller.last.action_source == RobotState.SOURCE_SAFE, "the safe action")
+    assert controller.last.status == RobotState.STATUS_DISABLED
     refusal = rig.call(Trigger, "sim_bridge/clear_estop")
     assert (refusal.success, "sim_bridge/enable" in refusal.message) == (False, True)
     rig.call(SetBool, "sim_bridge/enable", data=True)

@@ -65,12 +65,14 @@ def test_a_paused_robot_gets_no_answer_and_a_stopped_one_the_safe_action(rig, no
     bridge = Bridge(rig)
     bridge.ask(0)
     bridge.path(node, AHEAD)
-    for tick, status in ((1, RobotState.STATUS_ESTOP), (2, RobotState.STATUS_FALLEN)):
+    stopped = (RobotState.STATUS_ESTOP, RobotState.STATUS_FALLEN, RobotState.STATUS_DISABLED)
+    lost = (RobotState.STATUS_HOLDING, RobotState.STATUS_TRIPPED)
+    for tick, status in enumerate((*stopped, *lost), 1):
         assert bridge.ask(tick, status=status).idle
     steps, answer = node.steps, node._answer
-    node._on_state(bridge.state(3, status=RobotState.STATUS_PAUSED))
+    node._on_state(bridge.state(6, status=RobotState.STATUS_PAUSED))
     assert (node.steps, node._answer) == (steps, answer)
-    assert bridge.ask(4).tick == 4
+    assert not bridge.ask(7).idle
 
 
 def test_a_new_episode_forgets_the_path_unless_it_was_made_for_it(rig, node):

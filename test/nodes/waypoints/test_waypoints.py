@@ -65,6 +65,49 @@ def test_unusable_waypoints_are_refused_and_the_task_stays(rig, node, ant, wrong
     assert node.route.tracker is task
 
 
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        (RobotState.STATUS_ESTOP, "clear_estop"),
+        (RobotState.STATUS_TRIPPED, "clear_estop"),
+        (RobotState.STATUS_DISABLED, "enable"),
+    ],
+)
+def test_a_stopped_robot_takes_no_waypoints_and_keeps_those_it_had(rig, node, ant, status, word):
+    ant.send(PoseStamped, "goal_pose", pose(4, 1))
+    ant.at(node, 1, 1, status=status)
+    for kind, topic, message in (
+        (PoseStamped, "goal_pose", pose(2, 1)),
+        (PointStamped, "clicked_point", point(4, 3)),
+        (PathMessage, "follow_path", path_message(np.array([[2.0, 1.0]]), "odom")),
+    ):
+        rig.speak(kind, topic, qos.CLICK).publish(message)
+        rig.until(lambda topic=topic: node.rejects[topic] == 1, f"the refusal of {topic}")
+        assert word in node.rejects.last
+    assert not rig.call(Trigger, "waypoints/load").success
+    np.testing.assert_allclose(node.route.path.points, [[1, 1], [4, 1]])
+    assert rig.call(Trigger, "waypoints/clear").success  # what a stopped robot may always be told
+    ant.at(node, 1, 1)
+    ant.send(PoseStamped, "goal_pose", pose(2, 1))
+    np.testing.assert_allclose(ant.path, [[1, 1], [2, 1]])
+
+
+def test_while_control_is_lost_and_while_time_stands_still_waypoints_are_taken(node, ant):
+    for tick, status in enumerate((RobotState.STATUS_HOLDING, RobotState.STATUS_PAUSED)):
+        ant.at(node, 1, 1, status=status)
+        ant.send(PoseStamped, "goal_pose", pose(4, 2 + tick))
+        np.testing.assert_allclose(ant.path, [[1, 1], [4, 2 + tick]])
+
+
+def test_the_demonstration_waits_until_the_robot_may_move(rig):
+    node = rig.add(Waypoints, demo=True)
+    ant = Robot(rig)
+    ant.at(node, 1.0, 1.0, status=RobotState.STATUS_DISABLED)
+    assert node.route.tracker is None
+    ant.at(node, 1.0, 1.0)
+    assert node.route.tracker is not None
+
+
 def test_what_is_passed_leaves_the_path_and_at_the_end_it_is_empty(node, ant):
     ant.send(PathMessage, "follow_path", path_message(np.array([[3.0, 1.0], [5.0, 1.0]]), "odom"))
     for x in np.arange(1.0, 3.6, 0.1):

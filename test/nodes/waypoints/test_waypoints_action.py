@@ -86,6 +86,15 @@ def test_an_unusable_goal_is_aborted_and_the_one_under_way_goes_on(node, ant, po
     assert ant.result(driving)[0] == GoalStatus.STATUS_CANCELED
 
 
+def test_a_goal_for_a_stopped_robot_is_aborted(node, ant):
+    ant.at(node, 1, 1, status=RobotState.STATUS_ESTOP)
+    status, result = ant.result(ant.goal([(5, 1)]))
+    assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED, Result.STOPPED)
+    assert "clear_estop" in result.error_message
+    ant.at(node, 1, 1)
+    assert node.route.tracker is None
+
+
 def test_a_goal_ends_with_a_fall_a_reset_and_slowness(node, ant):
     handle = ant.driving(node, [(5, 1)])
     ant.at(node, 1, 1, status=RobotState.STATUS_FALLEN)
