@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from mbmf_ros.config import Ranged, override, ranged
+from mbmf_ros.control.action_sequences import coloured, shifted
 from mbmf_ros.control.tasks import Task
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.errors import unknown
@@ -53,6 +54,7 @@ class SamplingConfig(Ranged):
         action_limit: actions stay within +- this, at most 1.
         iterations: rounds of sampling.
         first_iterations: rounds when there is no plan to start from, if that is more.
+        rescue_iterations: rounds of a second search, from scratch, where the best candidate ends in a fall; 0: none.
     """
 
     batch_size: int = ranged(128, 2)
@@ -60,6 +62,7 @@ class SamplingConfig(Ranged):
     action_limit: float = ranged(0.45, 0.0, 1.0)
     iterations: int = ranged(1, 1)
     first_iterations: int = ranged(1, 1)
+    rescue_iterations: int = ranged(0, 0)
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,13 @@ class Planner(ABC, Generic[Config]):
         belief, scored = improve(self.start(warm, model.spec.nu, elapsed))
         for _ in range((rounds if warm else max(rounds, self.config.first_iterations)) - 1):
             belief, scored = improve(belief)
+        if self.config.rescue_iterations and falls(scored):
+            found = belief, scored
+            belief = replace(self.start(None, model.spec.nu), kept=belief.kept)
+            for _ in range(self.config.rescue_iterations):
+                belief, scored = improve(belief)
+            if scored.returns.max() < found[1].returns.max():
+                belief, scored = found
         best = int(scored.returns.argmax())
         terms = {name: float(values[best].sum()) for name, values in scored.terms.items()}
         return Plan(
@@ -198,22 +208,10 @@ class Planner(ABC, Generic[Config]):
         return fresh.repeat_interleave(hold, dim=1)[:, offset : offset + horizon]
 
 
-def shifted(actions: Tensor, steps: int = 1) -> Tensor:
-    """Action sequences (..., H, nu) so many control steps later; the last action is repeated."""
-    steps = min(steps, actions.shape[-2])
-    last = actions[..., -1:, :].expand(*actions.shape[:-2], steps, -1)
-    return torch.cat([actions[..., steps:, :], last], dim=-2)
-
-
-def coloured(white: Tensor, beta: float) -> Tensor:
-    """White noise (N, T, nu) given the power spectrum 1/f^beta, at unit variance (Timmer and Koenig, 1995)."""
-    steps = white.shape[1]
-    frequency = torch.fft.rfftfreq(steps)
-    frequency[0] = 1.0 / steps
-    scale = frequency ** (-beta / 2)
-    power = 2 * scale.square().sum() - scale[0] ** 2 - (scale[-1] ** 2 if steps % 2 == 0 else 0.0)
-    spectrum = torch.fft.rfft(white, dim=1) * (scale * (steps / power).sqrt())[:, None]
-    return torch.fft.irfft(spectrum, n=steps, dim=1)
+def falls(scored: Scored) -> bool:
+    """Whether the best candidate ends in a fall."""
+    death = scored.terms.get("death")
+    return death is not None and bool((death[scored.returns.argmax()] != 0).any())
 
 
 class RandomShooting(Planner[RandomShootingConfig]):

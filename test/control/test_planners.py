@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mbmf_ros.control.planners import PLANNERS, Plan, Planner, make_planner, planner_defaults, shifted
+from mbmf_ros.control.action_sequences import shifted
+from mbmf_ros.control.planners import PLANNERS, Plan, Planner, make_planner, planner_defaults
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot
@@ -239,4 +240,44 @@ def test_the_defaults_are_the_papers_for_random_shooting():
         "action_limit": 1.0,
         "iterations": 1,
         "first_iterations": 1,
+        "rescue_iterations": 0,
     }
+
+
+class Ledge(Reach):
+    """A fall, unless the first joint moves far down; what is there below ``abyss`` is one in any case."""
+
+    def __init__(self, abyss: float = -1.0):
+        self.abyss = abyss
+
+    def terms(self, x: Tensor, u: Tensor) -> dict[str, Tensor]:
+        saved = (x[:, 1:, 0].amin(1) < -0.2) & (x[:, 1:, 0].amin(1) > self.abyss)
+        death = torch.zeros_like(u[..., 0])
+        death[:, -1] = torch.where(saved, 0.0, -100.0)
+        return {**super().terms(x, u), "death": death}
+
+
+STUCK = Plan(torch.full((6, 8), 0.9), torch.zeros(6, 8), torch.full((4, 6, 8), 0.9), 0.0, {}, X0, X0)
+
+
+def test_a_plan_that_ends_in_a_fall_is_searched_for_anew():
+    settings = {**SIZES, "noise": 0.4, "action_limit": 1.0, "hold": 6}
+    stuck = plan(make_planner("icem", settings), Ledge(), STUCK)
+    assert stuck.terms["death"] == -100
+    rescued = plan(make_planner("icem", {**settings, "rescue_iterations": 4}), Ledge(), STUCK)
+    assert rescued.terms["death"] == 0
+    assert rescued.best[:, 0].sum() < -2
+
+
+def test_where_nothing_helps_the_better_of_two_searches_stays():
+    settings = {**SIZES, "noise": 0.1, "rescue_iterations": 2}
+    doomed = plan(make_planner("icem", settings), Ledge(abyss=0.0), STUCK)
+    alone = plan(make_planner("icem", {**settings, "rescue_iterations": 0}), Ledge(abyss=0.0), STUCK)
+    assert doomed.terms["death"] == -100
+    assert doomed.planned_return >= alone.planned_return
+
+
+@pytest.mark.parametrize("name", PLANNERS)
+def test_without_a_fall_nothing_is_searched_twice(name: str):
+    once, twice = (plan(make_planner(name, {**SIZES, "rescue_iterations": n}), Reach(), seed=3) for n in (0, 5))
+    assert torch.equal(once.actions, twice.actions)
