@@ -173,7 +173,7 @@ class SyncConfig(Ranged):
 
     tolerance: float = ranged(0.02, 1e-4, 1.0)
     stamps: str = "robot"
-    clock_jump: float = ranged(0.5, 0.01, 60.0)
+    clock_jump: float = ranged(0.25, 0.01, 60.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -186,7 +186,7 @@ class JumpConfig(Ranged):
     """When a pose is not where the velocity leads.
 
     Attributes:
-        distance: from where the last velocity leads within one control period [m].
+        distance: from where the velocity leads within one control period [m].
         angle: the same for the orientation [rad].
         settle: a pose that stays at the new place for that long [s] is believed; until then the robot holds.
     """
@@ -226,6 +226,7 @@ class CheckConfig(Ranged):
         gravity_angle: between the measured gravity and the orientation [rad].
         gravity: deviation of the measured gravity from 9.81 m/s^2.
         joint_margin: how far outside its range a joint may be read [rad].
+        start_distance: from a joint to where the first command puts it [rad]; interface position, and PD.
     """
 
     window: float = ranged(1.0, 0.1, 30.0)
@@ -233,6 +234,7 @@ class CheckConfig(Ranged):
     gravity_angle: float = ranged(0.2, 0.0, math.pi)
     gravity: float = ranged(1.5, 0.0, 100.0)
     joint_margin: float = ranged(0.05, 0.0, math.pi)
+    start_distance: float = ranged(0.2, 0.0, math.pi)
 
 
 @dataclass(frozen=True)
