@@ -137,7 +137,7 @@ class Block:
 
 sys.meta_path.insert(0, Block())
 import mbmf_ros
-for part in ("robots", "hardware", "dynamics", "data", "control", "experiments"):
+for part in ("robots", "safety", "hardware", "dynamics", "data", "control", "experiments"):
     package = importlib.import_module(f"mbmf_ros.{part}")
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)

@@ -41,7 +41,8 @@ class MeasurementLayout:
             return f"expected {self.size} numbers ({self.joints} joints), got shape {m.shape}"
         if not np.isfinite(m).all():
             return "not all numbers are finite"
-        norm = float(np.linalg.norm(m[self.orientation]))
+        with np.errstate(over="ignore"):
+            norm = float(np.linalg.norm(m[self.orientation]))
         if not 0.9 < norm < 1.1:
             return f"the orientation quaternion has norm {norm:.3g} instead of 1"
         return None
@@ -56,6 +57,12 @@ def rotation_matrix(q: np.ndarray) -> np.ndarray:
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def up_of(q: np.ndarray) -> np.ndarray:
+    """Cosine of the tilt (...,), that is the base's vertical axis along the world's, of quaternions ``q`` (..., 4)."""
+    w, x, y, z = np.moveaxis(q, -1, 0) ** 2
+    return (w - x - y + z) / (w + x + y + z)
 
 
 def yaw_of(q: np.ndarray) -> np.ndarray:

@@ -64,6 +64,19 @@ def build_model(spec: RobotSpec) -> mujoco.MjModel:
     return model
 
 
+def joint_range(spec: RobotSpec) -> np.ndarray:
+    """Lower and upper limit [rad] of each joint, (joints, 2), in the spec's order; infinite where there is none.
+
+    Raises:
+        MbmfError: see :func:`build_model`.
+    """
+    model = build_model(spec)
+    joints = [model.joint(name) for name in spec.joints]
+    free = (-np.inf, np.inf)
+    limits = [joint.range if joint.limited[0] else free for joint in joints]
+    return np.array(limits, dtype=np.float64).reshape(-1, 2)
+
+
 class _Indices:
     """Where the spec's joints and actuators lie in MuJoCo's arrays."""
 

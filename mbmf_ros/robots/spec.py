@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mbmf_ros.robots.measurement import MeasurementLayout
+from mbmf_ros.robots.measurement import MeasurementLayout, up_of
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,6 @@ class RobotSpec:
 
     def fallen(self, m: np.ndarray) -> np.ndarray:
         """Whether the robot has fallen, (...,) bool, at measurements ``m`` (..., nm)."""
-        w, x, y, z = np.moveaxis(m[..., self.measurement.orientation], -1, 0) ** 2
-        up = (w - x - y + z) / (w + x + y + z)
-        height = m[..., 2]
+        up, height = up_of(m[..., self.measurement.orientation]), m[..., 2]
         low, high = self.height_range_m
         return (up < self.min_up) | (height < low) | (height > high)

@@ -10,7 +10,14 @@ import pytest
 
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot
-from mbmf_ros.robots.sim import ParallelSimulation, Simulation, asset_path, build_model, start_measurement
+from mbmf_ros.robots.sim import (
+    ParallelSimulation,
+    Simulation,
+    asset_path,
+    build_model,
+    joint_range,
+    start_measurement,
+)
 
 SPEC = robot("ant")
 LAYOUT = SPEC.measurement
@@ -125,3 +132,21 @@ def test_a_missing_model_or_joint_is_named():
         asset_path("bee.xml")
     with pytest.raises(MbmfError, match="has no joint 'knee'"):
         build_model(dataclasses.replace(SPEC, joints=(*SPEC.joints[:-1], "knee")))
+
+
+def test_joint_ranges_are_in_the_specs_order_and_infinite_where_there_are_none():
+    degrees = {"hip_4": (-30, 30), "ankle_4": (30, 70), "hip_1": (-30, 30), "ankle_1": (30, 70)}
+    degrees |= {"hip_2": (-30, 30), "ankle_2": (-70, -30), "hip_3": (-30, 30), "ankle_3": (-70, -30)}
+    np.testing.assert_allclose(np.rad2deg(joint_range(SPEC)), [degrees[name] for name in SPEC.joints])
+    wheel = """<mujoco><worldbody><body name="cart"><freejoint/><geom size="0.1"/><body><geom size="0.1"/>
+        <joint name="wheel"/></body></body></worldbody><actuator><motor joint="wheel"/></actuator></mujoco>"""
+    cart = dataclasses.replace(
+        SPEC, model_asset=wheel, base_body="cart", joints=("wheel",), actuated_joints=("wheel",), symmetries=()
+    )
+    np.testing.assert_array_equal(joint_range(cart), [[-np.inf, np.inf]])
+
+
+@pytest.mark.parametrize("name", ["ant", "swimmer", "half_cheetah", "half_cheetah_v5", "hopper"])
+def test_a_positive_action_pushes_its_joint_up(name):
+    model = build_model(robot(name))
+    assert (model.actuator_gear[:, 0] > 0).all()
