@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 
 from mbmf_ros.nodes.runtime import option
 from mbmf_ros.robots.disturbance import DisturbanceConfig
+from mbmf_ros.safety import SafetyConfig
+
+# A simulation harms nobody: it walks at once, and goes on when a stop is cleared.
+SIMULATED = SafetyConfig(auto_enable=True, ramp=0.0)
 
 
 @dataclass(frozen=True)
@@ -23,3 +27,4 @@ class SimBridgeConfig:
     publish_clock: bool = option(True, "publish /clock; only one bridge may, or time would jump")
     reset_after_fall: bool = option(True, "start a new episode 1 s after a fall")
     disturbance: DisturbanceConfig = field(default_factory=DisturbanceConfig)
+    safety: SafetyConfig = SIMULATED

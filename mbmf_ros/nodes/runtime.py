@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import rclpy
@@ -93,7 +93,7 @@ def option(default: Any, description: str, low: float | None = None, high: float
     return dataclasses.field(default=default, metadata={"description": description, "low": low, "high": high})
 
 
-def declare(node: Node, config: Config, mutable: str = "") -> Config:
+def declare(node: Node, config: Config, mutable: Sequence[str] = ()) -> Config:
     """Declare one ROS parameter per field of the dataclass instance ``config``; returns it with the overrides put in.
 
     A nested dataclass becomes a dotted name (``planner.batch_size``). Parameters are read once: setting one later is
@@ -103,7 +103,7 @@ def declare(node: Node, config: Config, mutable: str = "") -> Config:
     Args:
         node: the node, not yet declared on.
         config: defaults; described by :func:`option` or by "Attributes:" in the class's docstring.
-        mutable: name of a nested dataclass whose parameters may be set later; the node sees to that.
+        mutable: names of nested dataclasses whose parameters may be set later; the node sees to that.
 
     Raises:
         MbmfError: an unknown key (names the nearest known one), a wrong type, or a value out of range.
@@ -120,7 +120,7 @@ def declare(node: Node, config: Config, mutable: str = "") -> Config:
         _check_range(f"{where}.{name}", value, leaf)
         parameter = list(value) if isinstance(value, tuple) else value
         descriptor = _descriptor(leaf, value)
-        descriptor.read_only = not (mutable and name.startswith(f"{mutable}."))
+        descriptor.read_only = not any(name.startswith(f"{group}.") for group in mutable)
         node.declare_parameter(name, parameter, descriptor, ignore_override=True)
     return config
 

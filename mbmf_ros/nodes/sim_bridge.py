@@ -7,14 +7,14 @@ later; when it is not there by then, the next row of the last plan is, and then 
 A state is published again, with the same episode and tick, when its status changes, and twice a second while time
 stands still: so whoever joins late knows where the robot is.
 
-The parameters `disturbance.*` (weak motors, payload, slippery floor) may be set at any time.
+The safety layer (docs/safety.md) decides what is applied. The parameters `safety.*` and `disturbance.*` (weak motors,
+payload, slippery floor) may be set at any time.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -24,23 +24,28 @@ from std_srvs.srv import SetBool, Trigger
 
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotAction, RobotState
-from mbmf_ros.nodes import qos
-from mbmf_ros.nodes.action_slot import ActionSlot, Answer
+from mbmf_ros.nodes import disturbances, qos, safety_interface
+from mbmf_ros.nodes.action_slot import ActionSlot, Answer, Choice
 from mbmf_ros.nodes.bridge_config import SimBridgeConfig
 from mbmf_ros.nodes.conversions import action_from, doubles, fill_state, planar_pose_of, time_message
-from mbmf_ros.nodes.disturbances import GROUP, DisturbanceParameters
+from mbmf_ros.nodes.disturbances import DisturbanceParameters
+from mbmf_ros.nodes.frames import check_start
 from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, run
+from mbmf_ros.nodes.safety_interface import SafetyInterface
 from mbmf_ros.nodes.sensors import SimulatedSensors
+from mbmf_ros.nodes.services import offer
 from mbmf_ros.robots import robot
-from mbmf_ros.robots.sim import Simulation, start_measurement
+from mbmf_ros.robots.sim import Simulation, joint_range, start_measurement
+from mbmf_ros.safety import Mode, Safety
 
 FIRST_STAMP_NS = 1_000_000_000  # ROS takes time 0 for "no time yet"
 CLOCK_PERIOD_S = 0.01
 REPEAT_S = 0.5
 FALL_PAUSE_S = 1.0
-FARTHEST_M = 10_000.0  # an initial pose farther away is a mistake, and physics loses its precision there
 PATIENCE_S = 5.0
+NO_CONTROLLER = "no controller: nobody publishes actions"
+NO_ANSWER = "the controller does not answer; is it running?"
 SOURCES = {
     "controller": RobotState.SOURCE_CONTROLLER,
     "plan": RobotState.SOURCE_PLAN,
@@ -53,7 +58,7 @@ class SimBridge(Node):
 
     def __init__(self, **options):
         super().__init__("sim_bridge", **options)
-        self.config = config = declare(self, SimBridgeConfig(), mutable=GROUP)
+        self.config = config = declare(self, SimBridgeConfig(), mutable=(safety_interface.GROUP, disturbances.GROUP))
         if config.real_time_factor == 0 and not config.sync_mode:
             raise MbmfError("real_time_factor 0 (as fast as possible) needs sync_mode: every answer would be late")
         self.spec = robot(config.robot)
@@ -66,9 +71,9 @@ class SimBridge(Node):
         self.episode, self.tick, self._stamp_ns = 0, 0, FIRST_STAMP_NS
         self._dt_ns = round(self.spec.dt_s * 1e9)
         self._rng = np.random.default_rng(config.seed)
-        self._paused = self._single = self._estop = self._fallen = self._due = False
-        self._enabled = True
+        self._paused = self._single = self._fallen = self._due = False
         self._fallen_ns = 0
+        self._no_answer = "" if config.sync_mode else NO_CONTROLLER  # nobody has answered yet
         self._applied, self._source = np.empty(0), RobotState.SOURCE_NONE
         self._published_s = self._clock_s = self._waiting_s = time.monotonic()
         self._reported_missed = 0
@@ -79,12 +84,16 @@ class SimBridge(Node):
         self._sensors = SimulatedSensors(self, self.spec, config.base_frame)
         self._actions = self.create_subscription(RobotAction, "action", self._on_action, qos.ACTION)
         self.create_subscription(PoseWithCovarianceStamped, "initialpose", self._on_initial_pose, qos.CLICK)
-        self._service(Trigger, "reset", self._on_reset)
-        self._service(Trigger, "step", self._on_step)
-        self._service(Trigger, "estop", lambda _: self._set_estop(True))
-        self._service(Trigger, "clear_estop", lambda _: self._set_estop(False))
-        self._service(SetBool, "set_paused", self._on_set_paused)
-        self._service(SetBool, "enable", self._on_enable)
+        offer(self, Trigger, "reset", self._on_reset)
+        offer(self, Trigger, "step", self._on_step)
+        offer(self, SetBool, "set_paused", self._on_set_paused)
+        self.safety = SafetyInterface(
+            self,
+            Safety(self.spec, config.safety, joint_range(self.spec)),
+            now=lambda: 1e-9 * self._stamp_ns,  # the robot's own time
+            changed=self._publish,
+            stamp=lambda: time_message(self._stamp_ns),
+        )
         self._diagnostics = Diagnostics(self, self.spec.name, self._condition, self.rejects)
         self._pace, self._period_s = None, 0.0
         if config.real_time_factor > 0:
@@ -95,21 +104,15 @@ class SimBridge(Node):
         mode = "in lock-step" if config.sync_mode else f"at {config.real_time_factor:g} x real time"
         self.get_logger().info(f"simulating {self.spec.name!r} {mode}, {1 / self.spec.dt_s:g} control steps per second")
 
-    def _service(self, kind: type, name: str, answer: Callable) -> None:
-        def callback(request, response):
-            response.success, response.message = answer(request)
-            return response
-
-        self.create_service(kind, f"~/{name}", callback)
-
     @property
     def status(self) -> int:
-        """RobotState.STATUS_*; the emergency stop is told first. A disabled robot is told as stopped."""
-        if self._estop or not self._enabled:
-            return RobotState.STATUS_ESTOP
+        """RobotState.STATUS_*; what only a person can end is told first."""
+        layer = self.safety.layer
+        if layer.mode in (Mode.ESTOP, Mode.TRIPPED, Mode.DISABLED):
+            return layer.status()
         if self._fallen:
             return RobotState.STATUS_FALLEN
-        return RobotState.STATUS_PAUSED if self._paused and not self._single else RobotState.STATUS_ACTIVE
+        return RobotState.STATUS_PAUSED if self._paused and not self._single else layer.status()
 
     # Time -------------------------------------------------------------------------------------------------------------
 
@@ -119,6 +122,7 @@ class SimBridge(Node):
         self._stamp_ns += self._dt_ns  # so that everything stamped before belongs to an earlier episode
         self.simulation.reset(start_measurement(self.spec, self._rng, self.config.start_noise, pose))
         self._applied, self._source, self._fallen = np.empty(0), RobotState.SOURCE_NONE, False
+        self.safety.update(self.simulation.measure(), no_answer=self._no_answer)
         self._restart_period()
         self._await_answer()
 
@@ -145,16 +149,13 @@ class SimBridge(Node):
 
     def _advance(self) -> None:
         """Apply what there is for one control period and publish the state after it."""
-        choice = self.slot.take(self.count_publishers(self._actions.topic_name) > 0)
-        action, source = choice.action, SOURCES[choice.source]
-        if self._estop or self._fallen or not self._enabled:
-            action, source = np.array(self.spec.safe_action), RobotState.SOURCE_SAFE
-        elif choice.missed:
-            self.missed += 1
-            self.get_logger().warning(
-                f"{self.missed} late answers so far; bridged with the {choice.source} action. Is the computer busy?",
-                throttle_duration_sec=5.0,
-            )
+        choice = self.slot.take(self._connected)
+        self._no_answer = self._silence(choice)
+        m = self.simulation.measure()
+        mode = self.safety.update(m, [f"{self.spec.name} has fallen"] if self._fallen else [], self._no_answer)
+        action = self.safety.limit(choice.action, m)
+        source = SOURCES[choice.source] if self.safety.layer.passing else RobotState.SOURCE_SAFE
+        self.missed += choice.missed and mode in (Mode.RAMPING, Mode.ACTIVE)
         self._stamp_ns += self._dt_ns
         self.tick += 1
         self._applied, self._source = action, source
@@ -171,6 +172,17 @@ class SimBridge(Node):
             self.reset()
             return
         self._await_answer()
+
+    @property
+    def _connected(self) -> bool:
+        """Somebody could answer; of one who was killed the middleware learns only after some 20 s."""
+        return self.count_publishers(self._actions.topic_name) > 0
+
+    def _silence(self, choice: Choice) -> str:
+        """Why there is no usable answer; empty: there is one. In lock-step time waits for it."""
+        if choice.source != "safe" or self.config.sync_mode:
+            return ""
+        return NO_ANSWER if self._connected else NO_CONTROLLER
 
     def _await_answer(self) -> None:
         self.slot.begin(self.episode, self.tick)
@@ -211,72 +223,57 @@ class SimBridge(Node):
             self.rejects.add("action", error)
             self.get_logger().warning(f"ignored an action: {error}", throttle_duration_sec=5.0)
             return
+        late = self.slot.counts["late"]
         self.slot.offer(Answer(message.episode, message.tick, action, plan, message.idle))
+        if self.slot.counts["late"] > late and not message.idle:
+            self.get_logger().warning(
+                f"answers come late, {self.missed} so far; their plans bridge that. Is the computer busy?",
+                throttle_duration_sec=5.0,
+            )
         if self.config.sync_mode:
             self._advance_if_ready()
 
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
-        frame = message.header.frame_id.lstrip("/")
         pose = planar_pose_of(message.pose.pose)
-        problem = ""
-        if not (np.isfinite(pose).all() and max(map(abs, pose)) <= FARTHEST_M):
-            problem = f"expected a pose within {FARTHEST_M:g} m of the origin, got {pose[:2]}"
-        if frame not in ("", self.config.odom_frame):
-            problem = f"expected it in frame {self.config.odom_frame!r}, got {frame!r}"
-        if problem:
-            self.rejects.add("initialpose", problem)
-            self.get_logger().warning(f"ignored initialpose: {problem}")
-        else:
-            self.reset(pose)
+        try:
+            check_start(pose, message.header.frame_id, self.config.odom_frame)
+        except MbmfError as error:
+            self.rejects.add("initialpose", error)
+            self.get_logger().warning(f"ignored initialpose: {error}")
+            return
+        self.reset(pose)
 
-    def _on_reset(self, _) -> tuple[bool, str]:
+    def _on_reset(self, _) -> str:
         self.reset()
-        return True, f"episode {self.episode}"
+        return f"episode {self.episode}"
 
-    def _on_set_paused(self, request: SetBool.Request) -> tuple[bool, str]:
+    def _on_set_paused(self, request: SetBool.Request) -> str:
         self._paused, self._single = request.data, False
         self._waiting_s = time.monotonic()
         self._restart_period()
         self._publish()
         self._advance_if_ready()
-        return True, "paused" if self._paused else "running"
+        return "paused" if self._paused else "running"
 
-    def _on_step(self, _) -> tuple[bool, str]:
+    def _on_step(self, _) -> str:
         if not self._paused:
-            return False, "not paused; call set_paused first"
+            raise MbmfError("not paused; call set_paused first")
         self._single = True
         self._restart_period()
         tick = self.tick
         self._publish()
         self._advance_if_ready()
-        return True, f"stepping from tick {tick}"
-
-    def _on_enable(self, request: SetBool.Request) -> tuple[bool, str]:
-        self._enabled = request.data
-        self._publish()
-        return True, "enabled" if self._enabled else "disabled: the safe action is applied"
-
-    def _set_estop(self, stop: bool) -> tuple[bool, str]:
-        if not (stop or self._enabled):  # it would stay stopped, and the caller believe otherwise
-            return False, f"disabled: call {self.get_name()}/enable with true first"
-        self._estop = stop
-        self.get_logger().warning("emergency stop" if stop else "emergency stop cleared")
-        self._publish()
-        return True, "stopped: the safe action is applied until clear_estop" if stop else "cleared"
+        return f"stepping from tick {tick}"
 
     def _condition(self) -> tuple[bytes, str, dict]:
-        words = {
-            RobotState.STATUS_ACTIVE: "running",
-            RobotState.STATUS_PAUSED: "paused",
-            RobotState.STATUS_ESTOP: "emergency stop" if self._estop else "disabled",
-            RobotState.STATUS_FALLEN: "fallen",
-        }
         missed, self._reported_missed = self.missed - self._reported_missed, self.missed
         values = {"episode": self.episode, "tick": self.tick, "late answers": self.missed, "overruns": self.overruns}
-        values |= {f"answers {cause}": count for cause, count in sorted(self.slot.counts.items())}
-        healthy = self.status in (RobotState.STATUS_ACTIVE, RobotState.STATUS_PAUSED) and not missed
-        text = words[self.status] + (f", {missed} late answers" if missed else "")
-        return OK if healthy else WARN, text, values
+        values |= self.safety.values() | {
+            f"answers {cause}": count for cause, count in sorted(self.slot.counts.items())
+        }
+        level, text = self.safety.condition()
+        text = text or ("paused" if self._paused else "running")
+        return max(level, WARN if missed else OK), text + (f", {missed} late answers" if missed else ""), values
 
 
 def main(args: list[str] | None = None) -> int:
