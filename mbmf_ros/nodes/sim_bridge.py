@@ -26,6 +26,7 @@ from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.nodes import disturbances, qos, safety_interface
 from mbmf_ros.nodes.action_slot import ActionSlot, Answer, Choice
+from mbmf_ros.nodes.answers import NO_ANSWER, NO_CONTROLLER, SOURCES
 from mbmf_ros.nodes.bridge_config import SimBridgeConfig
 from mbmf_ros.nodes.conversions import action_from, doubles, fill_state, planar_pose_of, time_message
 from mbmf_ros.nodes.disturbances import DisturbanceParameters
@@ -44,13 +45,6 @@ CLOCK_PERIOD_S = 0.01
 REPEAT_S = 0.5
 FALL_PAUSE_S = 1.0
 PATIENCE_S = 5.0
-NO_CONTROLLER = "no controller: nobody publishes actions"
-NO_ANSWER = "the controller does not answer; is it running?"
-SOURCES = {
-    "controller": RobotState.SOURCE_CONTROLLER,
-    "plan": RobotState.SOURCE_PLAN,
-    "safe": RobotState.SOURCE_SAFE,
-}
 
 
 class SimBridge(Node):
