@@ -39,6 +39,7 @@ from mbmf_ros.nodes.services import offer
 from mbmf_ros.safety import Mode, Safety
 
 REPEAT_S = 0.5
+NO_QUESTION = "without a measurement there is nothing to answer"
 WORDS = ("late answers", "missed control periods")
 
 
@@ -65,6 +66,7 @@ class HardwareBridge(Node):
         self._m: np.ndarray | None = None  # the newest measurement
         self._state: RobotState | None = None
         self._checked, self._answered = False, False
+        self._skipped = True  # there was no state in the last control period
         now = time.monotonic()
         self._period_s, self._published_s = now, now
         self._epoch_ns = time.time_ns() - round(
@@ -124,7 +126,7 @@ class HardwareBridge(Node):
         else:
             self._stop_if_asked()
         self.slot.begin(self.pairing.episode, max(self.pairing.tick, 0))
-        self._answered = False
+        self._answered, self._skipped = False, m is None
         if m is not None:
             self._publish_new(m, past, now)
 
@@ -154,8 +156,9 @@ class HardwareBridge(Node):
         self.slot.timeout_s = self.safety.layer.config.command_timeout_periods * self.spec.dt_s
         connected = self.count_publishers(self._actions.topic_name) > 0
         self._choice = choice = self.slot.take(connected)
-        self._no_answer = "" if choice.source != "safe" else NO_ANSWER if connected else NO_CONTROLLER
-        if choice.missed and self.safety.layer.passing:
+        silence = NO_QUESTION if self._skipped else NO_ANSWER if connected else NO_CONTROLLER
+        self._no_answer = silence if choice.source == "safe" else ""
+        if choice.missed and self.safety.layer.passing and not self._skipped:
             self.missed += 1
             self.get_logger().warning(
                 f"{self.missed} late answers so far; bridged with the {choice.source} action. Is the computer busy?",
