@@ -46,7 +46,7 @@ class Estimator:
             "pose": Derivative(config.pose.velocity_filter),
         }
         slowest = min(self.settings(name).rate for name in INPUTS)
-        self._stale_s = max(0.5 * self.spec.dt_s, 2.0 / slowest)
+        self._stale_s = max(self.spec.dt_s, 2.0 / slowest)
         self._used_stamp_s = float("nan")  # of the last measurement, by the robot's clock
         self._measured_s = float("-inf")  # when it was made, by ours
 
@@ -154,6 +154,8 @@ class Estimator:
                 return (None, [problem]) if problem else (m, [])
         if now_s - self._measured_s <= max(self.settings(name).max_age for name in INPUTS):
             return None, []  # a hitch, as when the robot's clock jumps: no reason to hold
+        if found is not None:
+            return None, ["messages arrive late, and then many at once; is the computer or the network busy?"]
         return None, [
             f"no joint_states, imu and pose of one instant (sync.tolerance {self.config.sync.tolerance:g} s); "
             "where their stamps are of different clocks, set sync.stamps: arrival"
