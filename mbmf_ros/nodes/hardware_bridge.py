@@ -19,16 +19,15 @@ import numpy as np
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from mbmf_ros.errors import MbmfError
 from mbmf_ros.hardware.checks import start_problems
 from mbmf_ros.hardware.continuity import Continuity, Verdict
 from mbmf_ros.hardware.estimator import Estimator
 from mbmf_ros.hardware.pairing import Pairing, Sent
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.nodes import qos
-from mbmf_ros.nodes.action_slot import ActionSlot, Answer, Choice
-from mbmf_ros.nodes.answers import NO_ANSWER, NO_CONTROLLER, SOURCES
-from mbmf_ros.nodes.conversions import action_from, doubles, fill_state, time_message
+from mbmf_ros.nodes.action_slot import ActionSlot, Choice
+from mbmf_ros.nodes.answers import NO_ANSWER, NO_CONTROLLER, SOURCES, answer_from
+from mbmf_ros.nodes.conversions import doubles, fill_state, time_message
 from mbmf_ros.nodes.hardware_config import declare_hardware
 from mbmf_ros.nodes.hardware_inputs import HardwareInputs
 from mbmf_ros.nodes.hardware_output import HardwareOutput
@@ -238,13 +237,10 @@ class HardwareBridge(Node):
             self._publish()
 
     def _on_action(self, message: RobotAction) -> None:
-        try:
-            action, plan = action_from(message, self.spec)
-        except MbmfError as error:
-            self.rejects.add("action", error)
-            self.get_logger().warning(f"ignored an action: {error}", throttle_duration_sec=5.0)
+        answer = answer_from(message, self.spec, self, self.rejects)
+        if answer is None:
             return
-        self.slot.offer(Answer(message.episode, message.tick, action, plan, message.idle))
+        self.slot.offer(answer)
         if self._immediate and self.slot.answered and not self._answered:
             self._answered = True
             self._choose()
