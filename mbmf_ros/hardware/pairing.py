@@ -31,15 +31,16 @@ class Pairing:
     Args:
         dt_s: control period [s].
         early: commands are sent before the period that they are for begins.
+        held_source: what is told of an action that goes on because nothing else was sent.
 
     Attributes:
         tick: the number of the newest state, or of a period without one.
         episode: counts new beginnings.
     """
 
-    def __init__(self, dt_s: float, early: bool = False):
+    def __init__(self, dt_s: float, early: bool = False, held_source: int = 0):
         self.episode, self.tick = 0, 0
-        self._dt_s, self._early = dt_s, early
+        self._dt_s, self._early, self._held_source = dt_s, early, held_source
         self._sent: list[Sent] = []  # since the last tick
         self._coming: list[Sent] = []  # sent before the last tick, for the period that it began
         self._held: Sent | None = None  # what the robot does while nothing further is sent
@@ -96,6 +97,8 @@ class Pairing:
         self._sent = []
         if in_force:
             self._held = in_force[-1]
+        elif self._held is not None:
+            self._held = Sent(self._held.action, self._held_source)
         whole = len(in_force) <= 1 and self._held is not None and not self._broken
         self._broken = max(0, self._broken - 1)
         return whole, self._held

@@ -57,7 +57,8 @@ class HardwareBridge(Node):
         self._two_ahead = self._early and spec.dt_s - ahead_s < latency.planning
         self.estimator = Estimator(self.hardware)
         self.continuity = Continuity(spec, self.hardware.jump)
-        self.pairing, self.slot = Pairing(spec.dt_s, self._early), ActionSlot(spec, 0.0)
+        self.pairing = Pairing(spec.dt_s, self._early, RobotState.SOURCE_PLAN)
+        self.slot = ActionSlot(spec, 0.0)
         self.rejects = Rejects()
         self.missed, self.overruns, self._reported = 0, 0, (0, 0)
         self._choice = Choice(self._safe, "safe", False)

@@ -108,14 +108,14 @@ def test_while_nothing_was_ever_sent_no_two_states_are_a_transition():
 
 def test_an_action_that_is_held_is_one_action():
     """Where answers are sent on arrival and one does not come, the robot goes on with the last."""
-    pairing = Pairing(DT)
+    pairing = Pairing(DT, held_source=2)
     pairing.begin()
     pairing.state(0.0)
     pairing.sent(act(1.0), 1)
     for step in (1, 2, 3):
         past = pairing.state(DT * step)
         assert past is not None
-        assert past.action[0] == 1.0
+        assert (past.action[0], past.source) == (1.0, 1 if step == 1 else 2)
         assert pairing.tick == step
 
 

@@ -16,7 +16,7 @@ pytest.importorskip("mbmf_ros.msg")
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 
-from mbmf_ros.msg import RobotState
+from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.robots import robot
 
@@ -43,7 +43,7 @@ def test_commands_are_sent_ahead_by_the_known_latency(setup):
     fake.enable()
     first = len(fake.states)
     fake.reach(40)
-    assert np.median(offsets(fake, first)) == pytest.approx(0.6, abs=0.2)
+    assert 0.3 < np.median(offsets(fake, first)) < 0.95  # 0.6, if the computer is not busy
     pairs = fake.transitions(first)
     assert len(pairs) >= 8
     for before, after in pairs:
@@ -74,7 +74,6 @@ def test_without_compensation_an_answer_is_sent_when_it_arrives(setup):
     first = len(fake.states)
     fake.reach(40)
     assert {len(state.pending_action) for state in fake.states} == {0}
-    assert np.median(offsets(fake, first)) < 0.6
     pairs = fake.transitions(first)
     assert len(pairs) >= 8
     for before, after in pairs:
@@ -82,9 +81,13 @@ def test_without_compensation_an_answer_is_sent_when_it_arrives(setup):
         if after.action_source == RobotState.SOURCE_CONTROLLER and given is not None:
             np.testing.assert_allclose(after.applied_action, given)
     fake.answering = False
+    fake.rig.until(lambda: bridge.safety.layer.passing and not bridge.slot.answered, "a state without an answer")
+    action = np.linspace(-0.5, 0.5, SPEC.nu)
+    bridge._on_action(RobotAction(episode=bridge.pairing.episode, tick=bridge.pairing.tick, action=action.tolist()))
+    np.testing.assert_array_equal(bridge.output.in_force, action)  # at once
     fake.rig.until(lambda: fake.last.status == RobotState.STATUS_HOLDING, "holding")
     fake.rig.until(lambda: not fake.commands[-1][0].any(), "the safe command")
-    assert "does not answer" in bridge.safety.layer.reason
+    fake.rig.until(lambda: "does not answer" in bridge.safety.layer.reason, "the reason")
 
 
 def test_with_pd_control_the_torque_follows_the_joints(setup):
