@@ -85,7 +85,7 @@ def test_documented_pip_command_names_every_dependency():
 def test_every_executable_has_its_module():
     text = (ROOT / "CMakeLists.txt").read_text()
     modules = re.findall(r"nodes\.(\w+)", text)
-    assert len(modules) == 6
+    assert len(modules) == 7
     for module in [f"nodes/{name}" for name in modules] + ["cli"]:
         source = ROOT / "mbmf_ros" / f"{module}.py"
         assert re.search(r"^def main\(", source.read_text(), re.MULTILINE), f"{source} has no main()"
@@ -137,7 +137,7 @@ class Block:
 
 sys.meta_path.insert(0, Block())
 import mbmf_ros
-for part in ("robots", "safety", "dynamics", "data", "control", "experiments"):
+for part in ("robots", "safety", "hardware", "dynamics", "data", "control", "experiments"):
     package = importlib.import_module(f"mbmf_ros.{part}")
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)

@@ -121,8 +121,13 @@ class MpcController:
         self.set_goal(None)
         self._warm = None
 
-    def act(self, m: np.ndarray) -> Step:
+    def act(self, m: np.ndarray, pending: np.ndarray | None = None) -> Step:
         """The action for measurement ``m`` (nm,).
+
+        Args:
+            m: the measurement.
+            pending: actions (rows, nu) that are decided already, for one control period each from ``m`` on. The answer
+                comes after them: it is planned from where the model says that they lead. Progress is what was measured.
 
         Raises:
             MbmfError: the measurement is malformed, or no candidate has a finite return.
@@ -141,6 +146,8 @@ class MpcController:
             return self._step(started, row, self._rows, self._warm, model)
         x = torch.from_numpy(model.profile.encode(m).astype(np.float32))
         with torch.inference_mode():
+            for action in () if pending is None else torch.from_numpy(np.asarray(pending, dtype=np.float32)):
+                x = model(x[None], action[None])[0]
             every = self.config.replan_every
             plan = self.planner.plan(x, model, task, self._warm, self._generator, every)
         if not np.isfinite(plan.planned_return):

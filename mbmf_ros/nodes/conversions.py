@@ -16,6 +16,8 @@ from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.robots.measurement import quaternion_of_yaw, yaw_of
 
+MOST_PENDING = 10  # nobody can plan ahead farther than that
+
 
 def doubles(values: Iterable[float] | np.ndarray) -> array:
     """``values``, flattened row-major, as a message's ``float64[]`` takes them without looking at each one."""
@@ -71,6 +73,18 @@ def action_from(message: RobotAction, spec: RobotSpec) -> tuple[np.ndarray, np.n
     """
     action = _rows(message.action, spec, "action", rows=1)[0]
     return np.clip(action, -1, 1), np.clip(_rows(message.plan, spec, "plan"), -1, 1)
+
+
+def pending_from(message: RobotState, spec: RobotSpec) -> np.ndarray:
+    """The actions (rows, nu) that are decided already when a state is told, clipped to [-1, 1].
+
+    Raises:
+        MbmfError: wrong size, not finite, or more than MOST_PENDING of them.
+    """
+    rows = _rows(message.pending_action, spec, "pending_action")
+    if len(rows) > MOST_PENDING:
+        raise MbmfError(f"pending_action: expected at most {MOST_PENDING} actions, got {len(rows)}")
+    return np.clip(rows, -1, 1)
 
 
 def _rows(values: Iterable[float], spec: RobotSpec, what: str, rows: int | None = None) -> np.ndarray:

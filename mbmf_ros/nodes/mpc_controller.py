@@ -35,6 +35,7 @@ from mbmf_ros.nodes.conversions import (
     doubles,
     measurement_from,
     path_message,
+    pending_from,
     points_from,
     time_seconds,
 )
@@ -169,7 +170,7 @@ class MpcControllerNode(Node):
     def _on_state(self, message: RobotState) -> None:
         received_s = time.perf_counter()
         try:
-            m = measurement_from(message, self.spec)
+            m, pending = measurement_from(message, self.spec), pending_from(message, self.spec)
         except MbmfError as error:
             self.rejects.add("state", error)
             self.get_logger().warning(f"ignored a state: {error}", throttle_duration_sec=5.0)
@@ -182,7 +183,7 @@ class MpcControllerNode(Node):
             return
         self._begin_episode_if_new(message)
         self.orders.update(self._stamp_s)
-        step = self._step(m, message.status)
+        step = self._step(m, message.status, pending)
         answer = RobotAction(state_stamp=message.header.stamp, episode=message.episode, tick=message.tick)
         answer.action, answer.plan, answer.idle = doubles(step.action), doubles(step.plan), step.idle
         answer.model_version = 0 if step.idle else self.mpc.version
@@ -204,8 +205,8 @@ class MpcControllerNode(Node):
                 self.mpc.set_path(tracker.path)
         self._episode, self._stamp_s = message.episode, stamp_s
 
-    def _step(self, m: np.ndarray, status: int) -> Step:
-        """The answer to a measurement; the safe action where there is no other."""
+    def _step(self, m: np.ndarray, status: int, pending: np.ndarray) -> Step:
+        """The answer to a measurement, for after the pending actions; the safe action where there is no other."""
         safe = Step(np.array(self.spec.safe_action), np.empty((0, self.spec.nu)), idle=True, plan_time_s=0.0)
         self._last_error = ""
         if status != RobotState.STATUS_ACTIVE:
@@ -217,7 +218,7 @@ class MpcControllerNode(Node):
             self._last_error = "no model: train one (`mbmf train`, dynamics_learner/train) or set model_path"
             self.get_logger().warning(self._last_error, throttle_duration_sec=5.0)
         try:
-            return self.mpc.act(m)
+            return self.mpc.act(m, pending)
         except (MbmfError, RuntimeError) as error:
             self.planning_errors += 1
             self._last_error = f"planning failed: {error}"

@@ -44,3 +44,6 @@ STATS = _profile(10)
 
 # Simulated time: as ROS 2's own time source subscribes to it.
 CLOCK = _profile(1, reliable=False)
+
+# A real robot's sensors, as a bridge listens to them: whatever their drivers offer; a burst after a pause is not lost.
+SENSOR = _profile(10, reliable=False)

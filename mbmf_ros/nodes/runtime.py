@@ -21,6 +21,7 @@ from rclpy.clock import (
 )
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from mbmf_ros.config import override
 from mbmf_ros.errors import MbmfError, unknown
@@ -36,14 +37,21 @@ STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 _RCLPY_OWN = ("use_sim_time", "start_type_description_service")
 
 
-def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
+def run(make_node: Callable[[], Node], args: list[str] | None = None, farewell: bool = False) -> int:
     """Run one node until it is told to stop; returns the process's exit code.
 
     Bad input (MbmfError) is one line on stderr and exit code 2.
+
+    Args:
+        make_node: makes the node.
+        args: command line.
+        farewell: the node has something to publish at its end. rclpy's own handling of signals would leave it nothing
+            to publish with; without it a stop waits for the node's next timer, so let it have a fast one.
     """
-    node, code, begun = None, 0, False
+    node, code, begun, told = None, 0, False, threading.Event()
 
     def on_interrupt(*_: object) -> None:
+        told.set()
         # Once rclpy is there it ends the executor's spin; raising as well, wherever Python is just now (in a
         # destructor, say), could only leave a traceback. `ros2 launch` passes on a Ctrl-C that the terminal sent too.
         if not begun:
@@ -52,15 +60,20 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     on_main_thread = threading.current_thread() is threading.main_thread()
     if on_main_thread:
         signal.signal(signal.SIGINT, on_interrupt)
+        if farewell:
+            signal.signal(signal.SIGTERM, on_interrupt)
     try:
-        rclpy.init(args=args)
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO if farewell else None)
         begun = True
         node = make_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         gc.collect()
         gc.freeze()  # what exists now lives as long as the process: the collector need not look at it again
-        executor.spin()
+        while farewell and not told.is_set():
+            executor.spin_once()
+        if not farewell:
+            executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except (RCLError, ValueError) as error:

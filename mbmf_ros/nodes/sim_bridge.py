@@ -25,9 +25,10 @@ from std_srvs.srv import SetBool, Trigger
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.nodes import disturbances, qos, safety_interface
-from mbmf_ros.nodes.action_slot import ActionSlot, Answer, Choice
+from mbmf_ros.nodes.action_slot import ActionSlot, Choice
+from mbmf_ros.nodes.answers import NO_ANSWER, NO_CONTROLLER, SOURCES, answer_from
 from mbmf_ros.nodes.bridge_config import SimBridgeConfig
-from mbmf_ros.nodes.conversions import action_from, doubles, fill_state, planar_pose_of, time_message
+from mbmf_ros.nodes.conversions import doubles, fill_state, planar_pose_of, time_message
 from mbmf_ros.nodes.disturbances import DisturbanceParameters
 from mbmf_ros.nodes.frames import check_start
 from mbmf_ros.nodes.rejects import Rejects
@@ -44,13 +45,6 @@ CLOCK_PERIOD_S = 0.01
 REPEAT_S = 0.5
 FALL_PAUSE_S = 1.0
 PATIENCE_S = 5.0
-NO_CONTROLLER = "no controller: nobody publishes actions"
-NO_ANSWER = "the controller does not answer; is it running?"
-SOURCES = {
-    "controller": RobotState.SOURCE_CONTROLLER,
-    "plan": RobotState.SOURCE_PLAN,
-    "safe": RobotState.SOURCE_SAFE,
-}
 
 
 class SimBridge(Node):
@@ -217,14 +211,11 @@ class SimBridge(Node):
     # Requests ---------------------------------------------------------------------------------------------------------
 
     def _on_action(self, message: RobotAction) -> None:
-        try:
-            action, plan = action_from(message, self.spec)
-        except MbmfError as error:
-            self.rejects.add("action", error)
-            self.get_logger().warning(f"ignored an action: {error}", throttle_duration_sec=5.0)
+        answer = answer_from(message, self.spec, self, self.rejects)
+        if answer is None:
             return
         late = self.slot.counts["late"]
-        self.slot.offer(Answer(message.episode, message.tick, action, plan, message.idle))
+        self.slot.offer(answer)
         if self.slot.counts["late"] > late and not message.idle:
             self.get_logger().warning(
                 f"answers come late, {self.missed} so far; their plans bridge that. Is the computer busy?",

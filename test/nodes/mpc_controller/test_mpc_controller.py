@@ -42,6 +42,20 @@ def test_on_a_path_it_answers_every_state_with_a_plan(rig, node):
         assert answer.plan_time > 0
 
 
+def test_pending_actions_are_predicted_through(rig, node):
+    bridge = Bridge(rig)
+    bridge.ask(0)
+    bridge.path(node, AHEAD)
+    seen = []
+    act = node.mpc.act
+    node.mpc.act = lambda m, pending=None: (seen.append(pending), act(m, pending))[1]
+    pending = np.linspace(-1.0, 1.0, 2 * SPEC.nu)
+    assert not bridge.ask(1, pending_action=pending.tolist()).idle
+    assert not bridge.ask(2).idle
+    np.testing.assert_array_equal(seen[0], pending.reshape(2, SPEC.nu))
+    assert seen[1].shape == (0, SPEC.nu)
+
+
 def test_the_path_takes_effect_at_the_next_control_step_and_an_empty_one_stops(rig, node):
     bridge = Bridge(rig)
     assert bridge.ask(0).idle
@@ -92,6 +106,9 @@ def bad_states():
     yield pytest.param({"m": broken}, id="nan")
     yield pytest.param({"joint_position": [0.0] * 3}, id="size")
     yield pytest.param({"robot": "swimmer"}, id="robot")
+    yield pytest.param({"pending_action": [0.0] * 3}, id="pending size")
+    yield pytest.param({"pending_action": [np.nan] * SPEC.nu}, id="pending nan")
+    yield pytest.param({"pending_action": [0.0] * (11 * SPEC.nu)}, id="too many pending")
 
 
 @pytest.mark.parametrize("changes", list(bad_states()))
@@ -127,7 +144,7 @@ def test_when_planning_fails_the_safe_action_is_applied_and_it_goes_on(rig, node
     bridge.ask(0)
     bridge.path(node, AHEAD)
 
-    def fail(_):
+    def fail(*_):
         raise MbmfError("no candidate is any good")
 
     with monkeypatch.context() as patch:
