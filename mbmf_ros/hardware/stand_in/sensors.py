@@ -65,16 +65,21 @@ def mounted(odometry: Odometry, position: np.ndarray, orientation: np.ndarray, t
     Args:
         odometry: of the base.
         position, orientation: of the frame that is told about.
-        twist: frame that velocities are told in: base, odom, or none: they are not told, and zero.
+        twist: frame that velocities are told in: base (the told frame itself), odom, or none: they are zero.
     """
     rotation = rotation_matrix(odometry.orientation)
-    linear, angular = odometry.linear_velocity, odometry.angular_velocity
+    angular = odometry.angular_velocity
+    linear = odometry.linear_velocity + np.cross(angular, position)
     if twist == "odom":
         linear, angular = rotation @ linear, rotation @ angular
-    elif twist == "none":
+    elif twist == "base":  # of the frame that is told about, as child_frame_id says
+        turn = rotation_matrix(orientation).T
+        linear, angular = turn @ linear, turn @ angular
+    else:
         linear, angular = np.zeros(3), np.zeros(3)
-    turned = product(odometry.orientation, orientation)
-    return Odometry(odometry.position + rotation @ position, turned, linear, angular)
+    return Odometry(
+        odometry.position + rotation @ position, product(odometry.orientation, orientation), linear, angular
+    )
 
 
 class Encoders:

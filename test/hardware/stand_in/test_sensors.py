@@ -83,8 +83,8 @@ def test_biases_stay_for_a_run_and_differ_between_seeds():
 def test_the_attitude_errs_slowly_and_as_much_as_it_says():
     noise = NoiseConfig(attitude_error=0.02, attitude_time=0.5)
     imu = InertialSensor(noise, 0.01, 0.0, NONE, rng())
-    error = 2 * np.array([imu.read(NONE, np.zeros(3), UP).orientation[1:] for _ in range(20_000)])
-    assert error.std() == pytest.approx(0.02, rel=0.15)
+    error = 2 * np.array([imu.read(NONE, np.zeros(3), UP).orientation[1:] for _ in range(6000)])
+    assert error.std() == pytest.approx(0.02, rel=0.2)
     assert np.abs(np.diff(error, axis=0)).mean() < 0.25 * np.abs(error).mean()
 
 
@@ -114,8 +114,8 @@ def test_clean_odometry_begins_where_it_is_switched_on():
 
 def test_odometry_is_lost_as_fast_as_it_says_however_often_it_is_read():
     noise, start = NoiseConfig(odometry_drift=0.05), start_measurement(SPEC)
-    for steps in (20, 500):
-        ends = [walk(DriftingOdometry(SPEC.measurement, noise, start, rng(s)), start, 4.0, steps) for s in range(200)]
+    for steps in (10, 100):
+        ends = [walk(DriftingOdometry(SPEC.measurement, noise, start, rng(s)), start, 4.0, steps) for s in range(150)]
         errors = np.array([end.position[:2] for end in ends]) - [4.0, 0.0]
         assert errors.std() == pytest.approx(0.05 * np.sqrt(4.0), rel=0.15)
     standing = DriftingOdometry(SPEC.measurement, noise, start, rng())
@@ -123,15 +123,18 @@ def test_odometry_is_lost_as_fast_as_it_says_however_often_it_is_read():
 
 
 def test_a_tracked_frame_elsewhere_on_the_base():
-    start = start_measurement(SPEC, pose=(0.0, 0.0, 0.0))
+    start = start_measurement(SPEC)
     start[SPEC.measurement.linear_velocity] = (1.0, 0.0, 0.0)
+    start[SPEC.measurement.angular_velocity] = (0.0, 0.0, 2.0)
     odometry = DriftingOdometry(SPEC.measurement, CLEAN, start, rng())
     odometry.jump(np.array([0.0, 0.0, np.pi / 2]))
-    said = mounted(odometry.read(start), np.array([0.2, 0.0, 0.1]), quaternion_of_yaw(0.4), "odom")
+    base, at, turned = odometry.read(start), np.array([0.2, 0.0, 0.1]), quaternion_of_yaw(np.pi / 2)
+    said = mounted(base, at, turned, "odom")
     np.testing.assert_allclose(said.position, [0.0, 0.2, SPEC.start_height_m + 0.1], atol=1e-9)
-    np.testing.assert_allclose(said.linear_velocity, [0.0, 1.0, 0.0], atol=1e-9)
-    assert yaw_of(said.orientation) == pytest.approx(np.pi / 2 + 0.4)
-    assert not mounted(said, np.zeros(3), NONE, "none").linear_velocity.any()
+    assert abs(yaw_of(said.orientation)) == pytest.approx(np.pi)
+    np.testing.assert_allclose(said.linear_velocity, [-0.4, 1.0, 0.0], atol=1e-9)  # it swings about the base
+    np.testing.assert_allclose(mounted(base, at, turned, "base").linear_velocity, [0.4, -1.0, 0.0], atol=1e-9)
+    assert not mounted(base, at, turned, "none").linear_velocity.any()
 
 
 def test_the_presets_get_worse_in_everything():
