@@ -165,12 +165,12 @@ def hardware_file(config: str | None, robot: str = "") -> Path:
     """
     if not config:
         example = f", for example config:={robot or 'ant'}_stand_in"
-        raise MbmfError(f"config: expected the robot's hardware file{example} (docs/bring-up.md)")
+        raise MbmfError(f"config: expected the robot's hardware file{example} (docs/hardware.md)")
     path = Path(config).expanduser()
-    if path.is_file():
+    if path.suffix == ".yaml" and path.is_file():
         return path.resolve()
     if path.suffix or len(path.parts) > 1:
-        raise MbmfError(f"config: there is no file {config}")
+        raise MbmfError(f"config: there is no file {config}; expected one that ends in .yaml")
     return shared_file("config", "hardware", f"{config}.yaml")
 
 

@@ -12,7 +12,6 @@ from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 from mbmf_ros.errors import unknown
-from mbmf_ros.msg import RobotState
 from mbmf_ros.ticks import Tick
 
 AT_ORIGIN_M = 0.3  # odometry begins at the start
@@ -81,15 +80,17 @@ class StandInStart(Start):
         self.clients = {
             "hardware_bridge/enable": node.create_client(SetBool, "hardware_bridge/enable"),
             "hardware_bridge/clear_estop": node.create_client(Trigger, "hardware_bridge/clear_estop"),
+            "hardware_bridge/reset": node.create_client(Trigger, "hardware_bridge/reset"),
             "hardware_stand_in/reset": node.create_client(Trigger, "hardware_stand_in/reset"),
         }
 
     def begin(self, ask: Ask) -> str:
         ask(self.clients["hardware_bridge/enable"], SetBool.Request(data=False))
-        return _refusal(ask(self.clients["hardware_stand_in/reset"], Trigger.Request()))
+        services = ("hardware_stand_in/reset", "hardware_bridge/reset")  # carried back, and told that it was
+        return "; ".join(filter(None, (_refusal(ask(self.clients[name], Trigger.Request())) for name in services)))
 
     def is_back(self, before: Tick, now: Tick) -> bool:
-        return now.status == RobotState.STATUS_DISABLED and float(np.linalg.norm(now.m[:2])) < AT_ORIGIN_M
+        return now.episode != before.episode and float(np.linalg.norm(now.m[:2])) < AT_ORIGIN_M
 
     def go_on(self, ask: Ask) -> str:
         ask(self.clients["hardware_bridge/clear_estop"], Trigger.Request())  # it may have tripped when it fell

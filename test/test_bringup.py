@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import pytest
@@ -240,9 +241,10 @@ def test_the_nodes_have_the_parameters_that_the_graph_sets():
     for node in {node.name: node for name in graph_names() for node in graph(name).nodes}.values():
         module = importlib.import_module(f"mbmf_ros.nodes.{node.name}")
         assert callable(module.main)
-        classes = [value for value in vars(module).values() if isinstance(value, type)]
-        ours = [value for value in classes if value.__module__.startswith("mbmf_ros.nodes.")]
-        configs = [value for value in ours if value.__name__.endswith("Config")]
+        named = {getattr(value, "__module__", "") for value in vars(module).values() if callable(value)}
+        ours = [sys.modules[name] for name in sorted(named) if name and name.startswith("mbmf_ros.nodes.")]
+        classes = [value for one in ours for value in vars(one).values() if isinstance(value, type)]
+        configs = [value for value in classes if value.__name__.endswith("Config") and dataclasses.is_dataclass(value)]
         fields = {field.name: field for config in configs for field in dataclasses.fields(config)}
         for parameter in node.takes.values():
             section, _, name = parameter.rpartition(".")

@@ -23,21 +23,20 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry as OdometryMessage
-from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import Trigger
 
-from mbmf_ros.config import override
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.hardware.config import load_hardware
 from mbmf_ros.hardware.stand_in.circuitry import circuitry_of
+from mbmf_ros.hardware.stand_in.config import FaultConfig
 from mbmf_ros.hardware.stand_in.robot import Sample, StandIn
 from mbmf_ros.hardware.stand_in.sensors import Odometry
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import doubles, set_quaternion, set_vector, time_message
+from mbmf_ros.nodes.parameter_groups import settable
 from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, run
 from mbmf_ros.nodes.services import offer
@@ -52,7 +51,7 @@ class HardwareStandIn(Node):
 
     def __init__(self, **options):
         super().__init__("hardware_stand_in", **options)
-        self.config = config = declare(self, HardwareStandInConfig(), mutable=GROUP)
+        self.config = config = declare(self, HardwareStandInConfig(), mutable=(GROUP,))
         if not config.config:
             raise MbmfError("config: expected the robot's hardware file, for example config/hardware/ant_stand_in.yaml")
         hardware = load_hardware(Path(config.config).expanduser())
@@ -63,8 +62,8 @@ class HardwareStandIn(Node):
         self.robot.break_down(config.fault)
         self.rejects = Rejects()
         self.left_out_s = 0.0
-        self._started_s = time.monotonic()
-        self._samples, self._reported_samples, self._reported_s = 0, 0, self._started_s
+        self._started_s: float | None = None  # by the steady clock; with the first timer
+        self._samples, self._reported_samples, self._reported_s = 0, 0, time.monotonic()
 
         posed = PoseStamped if hardware.pose.source == "pose" else OdometryMessage
         self._joint_states = self.create_publisher(JointState, hardware.joint_states.topic, qos.SENSOR_PUB)
@@ -78,7 +77,7 @@ class HardwareStandIn(Node):
             "odom": (self._odom, self._pose_message if posed is PoseStamped else self._odometry_message),
         }
         self.create_subscription(Float64MultiArray, hardware.command.topic, self._on_command, qos.COMMAND)
-        self.add_on_set_parameters_callback(self._on_set)
+        settable(self, GROUP, lambda: self.robot.faults, self._break_down)
         offer(self, Trigger, "reset", self._on_reset)
         self._diagnostics = Diagnostics(self, self.spec.name, self._condition, self.rejects)
         fastest = max(hardware.joint_states.rate, hardware.imu.rate, hardware.pose.rate)
@@ -92,7 +91,10 @@ class HardwareStandIn(Node):
 
     def _now_s(self) -> float:
         """The robot's time: the wall's since the start, less what was left out [s]."""
-        return time.monotonic() - self._started_s - self.left_out_s
+        now_s = time.monotonic()
+        if self._started_s is None:
+            self._started_s = now_s
+        return now_s - self._started_s - self.left_out_s
 
     def _on_time(self) -> None:
         now_s = self._now_s()
@@ -173,17 +175,9 @@ class HardwareStandIn(Node):
         self.robot.reset()
         return "lifted back to the start"
 
-    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
-        prefix = f"{GROUP}."
-        values = {p.name.removeprefix(prefix): p.value for p in parameters if p.name.startswith(prefix)}
-        if not values:
-            return SetParametersResult(successful=True)
-        try:
-            self.robot.break_down(override(self.robot.faults, values, GROUP))
-        except MbmfError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        self.get_logger().warning(f"from now on: {self.robot.faults}")
-        return SetParametersResult(successful=True)
+    def _break_down(self, faults: FaultConfig) -> None:
+        self.robot.break_down(faults)
+        self.get_logger().warning(f"from now on: {faults}")
 
     def _condition(self) -> tuple[bytes, str, dict]:
         now_s = time.monotonic()
