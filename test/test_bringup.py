@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -245,7 +246,7 @@ def test_the_nodes_have_the_parameters_that_the_graph_sets():
         ours = [sys.modules[name] for name in sorted(named) if name and name.startswith("mbmf_ros.nodes.")]
         classes = [value for one in ours for value in vars(one).values() if isinstance(value, type)]
         configs = [value for value in classes if value.__name__.endswith("Config") and dataclasses.is_dataclass(value)]
-        fields = {field.name: field for config in configs for field in dataclasses.fields(config)}
+        fields: dict[str, Any] = {field.name: field for config in configs for field in dataclasses.fields(config)}
         for parameter in node.takes.values():
             section, _, name = parameter.rpartition(".")
             inside = dataclasses.fields(fields[section].default_factory()) if section else fields.values()
