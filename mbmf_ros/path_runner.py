@@ -28,11 +28,11 @@ from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, pose_message, time_seconds
 from mbmf_ros.outing import Outing
 from mbmf_ros.robots import RobotSpec
-from mbmf_ros.starts import start_over
+from mbmf_ros.starts import Stage, start_over
 from mbmf_ros.ticks import Tick, TickMatcher
 
 _ANSWER_S = 10.0  # wall time for a service, or for a goal's acceptance
-_ENABLED_S = 30.0  # wall time in which the bridge's start-up checks have to pass
+_GRANTED_S = 30.0  # wall time in which a hardware bridge's start-up checks have to pass
 _STATE_LOST_S = 10.0  # wall time without a new state
 _SETTLED_TICKS = 20
 _IDLE_S = 20.0  # wall time in which the controller has to set out
@@ -189,22 +189,24 @@ class PathRunner(Node):
 
     def reset_robot(self) -> Tick:
         """Put the robot at its start; returns the first state of the new episode."""
-        before, bridge = self._newest(), self._start.bridge
-        if problem := self._start.begin(self._ask):
-            raise GraphLostError(f"{bridge}: the robot was not put back to its start: {problem}")
-        if not self._until(lambda: self._start.is_back(before, self._newest()), _ANSWER_S):
-            raise GraphLostError(f"{bridge}: no state of the robot at its start arrived after it was put back there")
-
-        def may_go() -> bool:
-            nonlocal problem
-            problem = self._start.go_on(self._ask)
-            return not problem
-
-        if not self._until(may_go, _ENABLED_S):
-            raise GraphLostError(f"{bridge} does not let the robot move: {problem}")
-        if not self._until(lambda: self._newest().status == RobotState.STATUS_ACTIVE, _ANSWER_S):
-            raise GraphLostError(f"{bridge}: no state of an active robot arrived (status {self._newest().status})")
+        for stage in self._start.stages():
+            self._pass(stage)
         return self._newest()
+
+    def _pass(self, stage: Stage) -> None:
+        """Ask until it is granted, and wait until that shows."""
+        before, refused, what = self._newest(), "", f"{self._start.bridge}: to {stage.what}"
+
+        def granted() -> bool:
+            nonlocal refused
+            refused = stage.request(self._ask)
+            return not refused
+
+        if not self._until(granted, _GRANTED_S):
+            raise GraphLostError(f"{what} was refused: {refused}")
+        since = self._newest()
+        if not self._until(lambda: stage.done(before, since, self._newest()), _ANSWER_S):
+            raise GraphLostError(f"{what} was granted, but no state shows it (status {self._newest().status})")
 
     def _ask(self, client: Client, request: Any) -> Any:
         return self._answer(client.call_async(request), f"service {client.srv_name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,31 @@ from rclpy.client import Client
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
+from mbmf_ros.control.follow import planar_pose
 from mbmf_ros.errors import unknown
+from mbmf_ros.msg import RobotState
 from mbmf_ros.ticks import Tick
 
-AT_ORIGIN_M = 0.3  # odometry begins at the start
+AT_START_M, AT_START_RAD = 0.15, 0.2  # odometry begins at the start, and is noisy
+FRESH_S = 0.2  # what a bridge says later than this after the robot was carried back, it has measured after that
 
 Ask = Callable[[Client, Any], Any]
 """Calls a service and waits for its answer."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One request, and how its effect shows.
+
+    Attributes:
+        what: it does, in words.
+        request: makes it; returns why it was refused, or the empty text.
+        done: whether its effect shows, by the newest state before the request, when it was granted, and now.
+    """
+
+    what: str
+    request: Callable[[Ask], str]
+    done: Callable[[Tick, Tick, Tick], bool]
 
 
 class Start(ABC):
@@ -36,16 +55,8 @@ class Start(ABC):
         return [f"service {name}" for name, client in self.clients.items() if not client.service_is_ready()]
 
     @abstractmethod
-    def begin(self, ask: Ask) -> str:
-        """Ask for the robot's return to its start; returns why it was refused, or the empty text."""
-
-    @abstractmethod
-    def is_back(self, before: Tick, now: Tick) -> bool:
-        """Whether ``now`` is a state of the robot at its start; ``before``: the newest one when that was asked for."""
-
-    def go_on(self, ask: Ask) -> str:
-        """Once it is there: let it move; returns why it may not yet, or the empty text."""
-        return ""
+    def stages(self) -> tuple[Stage, ...]:
+        """What to ask for, one after the other; at the end the robot stands at its start and may move."""
 
 
 class SimulatorStart(Start):
@@ -60,15 +71,15 @@ class SimulatorStart(Start):
     def __init__(self, node: Node):
         self.clients = {"sim_bridge/reset": node.create_client(Trigger, "sim_bridge/reset")}
 
-    def begin(self, ask: Ask) -> str:
-        return _refusal(ask(self.clients["sim_bridge/reset"], Trigger.Request()))
+    def stages(self) -> tuple[Stage, ...]:
+        def reset(ask: Ask) -> str:
+            return _refusal(ask(self.clients["sim_bridge/reset"], Trigger.Request()))
 
-    def is_back(self, before: Tick, now: Tick) -> bool:
-        return now.episode != before.episode
+        return (Stage("reset the robot", reset, lambda before, _, now: now.episode != before.episode),)
 
 
 class StandInStart(Start):
-    """A person would stop the robot, carry it back, and enable it again; so does this.
+    """A person would stop the robot, carry it back, tell its bridge, and enable it again; so does this.
 
     Args:
         node: calls.
@@ -77,24 +88,32 @@ class StandInStart(Start):
     bridge = "hardware_bridge"
 
     def __init__(self, node: Node):
-        self.clients = {
-            "hardware_bridge/enable": node.create_client(SetBool, "hardware_bridge/enable"),
-            "hardware_bridge/clear_estop": node.create_client(Trigger, "hardware_bridge/clear_estop"),
-            "hardware_bridge/reset": node.create_client(Trigger, "hardware_bridge/reset"),
-            "hardware_stand_in/reset": node.create_client(Trigger, "hardware_stand_in/reset"),
-        }
+        triggers = ("hardware_bridge/reset", "hardware_bridge/clear_estop", "hardware_stand_in/reset")
+        self.clients = {name: node.create_client(Trigger, name) for name in triggers}
+        self.clients["hardware_bridge/enable"] = node.create_client(SetBool, "hardware_bridge/enable")
 
-    def begin(self, ask: Ask) -> str:
+    def stages(self) -> tuple[Stage, ...]:
+        return (
+            Stage("carry the robot back", self._carry, _is_back),
+            Stage("begin a new episode", self._tell, lambda before, _, now: now.episode != before.episode),
+            Stage("enable the robot", self._enable, lambda _, __, now: now.status == RobotState.STATUS_ACTIVE),
+        )
+
+    def _carry(self, ask: Ask) -> str:
         ask(self.clients["hardware_bridge/enable"], SetBool.Request(data=False))
-        services = ("hardware_stand_in/reset", "hardware_bridge/reset")  # carried back, and told that it was
-        return "; ".join(filter(None, (_refusal(ask(self.clients[name], Trigger.Request())) for name in services)))
+        return _refusal(ask(self.clients["hardware_stand_in/reset"], Trigger.Request()))
 
-    def is_back(self, before: Tick, now: Tick) -> bool:
-        return now.episode != before.episode and float(np.linalg.norm(now.m[:2])) < AT_ORIGIN_M
+    def _tell(self, ask: Ask) -> str:
+        return _refusal(ask(self.clients["hardware_bridge/reset"], Trigger.Request()))
 
-    def go_on(self, ask: Ask) -> str:
+    def _enable(self, ask: Ask) -> str:
         ask(self.clients["hardware_bridge/clear_estop"], Trigger.Request())  # it may have tripped when it fell
         return _refusal(ask(self.clients["hardware_bridge/enable"], SetBool.Request(data=True)))
+
+
+def _is_back(_: Tick, since: Tick, now: Tick) -> bool:
+    x, y, heading = planar_pose(now.m)
+    return np.hypot(x, y) < AT_START_M and abs(heading) < AT_START_RAD and now.stamp_s - since.stamp_s > FRESH_S
 
 
 def start_over(bridge: str, node: Node) -> Start:

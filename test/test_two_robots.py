@@ -28,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture
 def domain(monkeypatch) -> int:
-    number = 1 + os.getpid() % 100
+    number = 101 + os.getpid() % 100  # not that of other tests of this process, whose nodes may still be heard of
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
     return number

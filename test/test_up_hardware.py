@@ -10,16 +10,22 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mbmf_ros import up
+from mbmf_ros.config import load_yaml
 from mbmf_ros.dynamics.io import default_model_path
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot
+from mbmf_ros.shared_files import shared_file
 from mbmf_ros.up import UpConfig, plan
 
 HAVE_ROS = importlib.util.find_spec("rclpy") is not None and importlib.util.find_spec("mbmf_ros.msg") is not None
 PATHS = {"ahead": [[1.2, 0.0]], "aside": [[0.8, 0.8]]}
-# A plan that a busy computer has time for: the robot is real, and waits for nobody.
+# The robot waits for nobody. So that a busy computer does not fail what is not tested here: a quick plan, patience with
+# late messages and answers, and little time lost by holding.
+UNHURRIED = {"rate": 50.0, "max_age": 0.3}
+PATIENT = {"ramp": 0.2, "command_timeout_periods": 10}
 PARAMETERS = """
 /**/mpc_controller:
   ros__parameters:
@@ -31,6 +37,16 @@ PARAMETERS = """
 def paths(tmp_path) -> Path:
     file = tmp_path / "paths.json"
     file.write_text(json.dumps(PATHS))
+    return file
+
+
+@pytest.fixture
+def robot_file(tmp_path) -> Path:
+    content = load_yaml(shared_file("config", "hardware", "ant_stand_in.yaml"))
+    for name in ("joint_states", "imu", "pose"):
+        content[name] |= UNHURRIED
+    file = tmp_path / "robot.yaml"
+    file.write_text(yaml.safe_dump(content | {"safety": PATIENT}))
     return file
 
 
@@ -55,10 +71,10 @@ def test_paths_need_a_robot_that_can_be_put_back(monkeypatch, paths):
 @pytest.mark.skipif(not HAVE_ROS, reason="ROS 2 or the built messages are not there: `make setup`")
 @pytest.mark.skipif(not default_model_path(robot("ant")).is_file(), reason="no model is shipped")
 @pytest.mark.parametrize("words", [["hardware", "--robot", "ant"], ["ant_sim", "--bridge", "hardware"]])
-def test_the_robot_behind_the_topics_walks_paths(tmp_path, paths, words):
+def test_the_robot_behind_the_topics_walks_paths(tmp_path, paths, robot_file, words):
     out, params = tmp_path / "out.json", tmp_path / "params.yaml"
     params.write_text(PARAMETERS)
-    command = [sys.executable, "-m", "mbmf_ros.cli", "up", *words, "--config", "ant_stand_in", "--stand-in"]
+    command = [sys.executable, "-m", "mbmf_ros.cli", "up", *words, "--config", str(robot_file), "--stand-in"]
     command += ["--headless", "--record", "none", "--paths", str(paths), "--json", str(out)]
     command += ["--params-file", str(params), "--namespace", "robot1"]
     domain = str(1 + os.getpid() % 100)
