@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.dynamics.dataset import make_dataset, split
 from mbmf_ros.dynamics.io import ModelInfo, layout_hash
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
+from mbmf_ros.dynamics.rollout_tuning import tune
 from mbmf_ros.dynamics.training import FitReport, TrainConfig, fit
-from mbmf_ros.dynamics.validation import Validation, validate
+from mbmf_ros.dynamics.validation import Validation, one_step_error, validate
 
 OPEN_LOOP_STEPS = 10
 
@@ -44,7 +46,24 @@ def train_model(
     model = Dynamics(store.spec, dynamics, seed)
     data = make_dataset(train, model.profile, training.symmetries)
     held_data = make_dataset(held, model.profile) if held.episodes else None
-    report = fit(model, data, held_data, training, seed, train.transitions, progress=progress)
+    tuned = training.rollouts.steps > 0
+
+    def first(share: float, loss: float) -> None:
+        if progress:
+            progress(0.5 * share if tuned else share, loss)
+
+    report = fit(model, data, held_data, training, seed, train.transitions, progress=first)
+    if tuned:
+        tune(
+            model,
+            train,
+            training.rollouts,
+            seed,
+            training.symmetries,
+            lambda share, loss: progress(0.5 + 0.5 * share, loss) if progress else None,
+        )
+        if held_data is not None:
+            report = replace(report, one_step_error=one_step_error(model, held_data.inputs, held_data.outputs))
     validation = validate(model, held)
     info = ModelInfo(
         robot=store.spec.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.dynamics.dataset import Dataset
 from mbmf_ros.dynamics.model import Dynamics
+from mbmf_ros.dynamics.rollout_tuning import RolloutTuningConfig
 from mbmf_ros.dynamics.validation import one_step_error
 from mbmf_ros.errors import MbmfError
 
@@ -30,6 +31,7 @@ class TrainConfig(Ranged):
             (paper, section IV-A).
         symmetries: also learn from the images of all data under the robot's symmetries.
         holdout: share of the transitions, in whole episodes, that is kept for validation.
+        rollouts: what :func:`mbmf_ros.dynamics.learn.train_model` does after that.
     """
 
     epochs: int = ranged(50, 0)
@@ -41,6 +43,7 @@ class TrainConfig(Ranged):
     target_noise: float = ranged(0.0, 0.0)
     symmetries: bool = True
     holdout: float = ranged(0.1, 0.0, 0.9)
+    rollouts: RolloutTuningConfig = field(default_factory=RolloutTuningConfig)
 
 
 @dataclass(frozen=True)
