@@ -16,6 +16,7 @@ from typing import Any
 
 from mbmf_ros.arguments import SimArguments, Value
 from mbmf_ros.config import load_yaml
+from mbmf_ros.deployment import chosen_nodes, discovery_environment
 from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.run_folder import RUN_VARIABLE, new_run
 from mbmf_ros.shared_files import PACKAGE, shared_file
@@ -163,9 +164,10 @@ def graph_names() -> tuple[str, ...]:
     return tuple(_GRAPHS)
 
 
-def environment(base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What the nodes' environment has beyond ``base``; what the user has set stays."""
-    return {key: value for key, value in {**ENVIRONMENT, RUN_VARIABLE: new_run()}.items() if key not in base}
+def environment(base: Mapping[str, str] = os.environ, discovery: str | None = None) -> dict[str, str]:
+    """What the nodes' environment has beyond ``base``; what the user has set stays, but for a chosen ``discovery``."""
+    added = {key: value for key, value in {**ENVIRONMENT, RUN_VARIABLE: new_run()}.items() if key not in base}
+    return added | discovery_environment(discovery, base)
 
 
 def programs(graph: Graph, arguments: SimArguments) -> list[Program]:
@@ -183,8 +185,11 @@ def programs(graph: Graph, arguments: SimArguments) -> list[Program]:
         path = getattr(arguments, name)
         if path not in (None, "default") and not Path(path).expanduser().is_file():
             raise MbmfError(f"{name}: there is no file {path}")
+    here = chosen_nodes([node.name for node in graph.nodes], arguments.only, arguments.without)
     running = []
     for node in graph.nodes:
+        if node.name not in here:
+            continue
         if node.window and (arguments.headless or not getattr(arguments, node.window)):
             continue
         parameters: dict[str, Value] = {"use_sim_time": arguments.use_sim_time and not node.owns_time}
@@ -198,6 +203,8 @@ def programs(graph: Graph, arguments: SimArguments) -> list[Program]:
         running.append(Program(node.name, PACKAGE, node.name, module, parameters, tuple(files), (), node.role))
     if arguments.rviz and not arguments.headless:
         running.append(_rviz(graph, arguments))
+    if not running:
+        raise MbmfError("there is nothing left to run: look at only, without, headless and cockpit")
     return running
 
 

@@ -18,10 +18,6 @@ from mbmf_ros.bringup import REQUIRED, Program, environment, graph, graph_names,
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.supervisor import Command, Supervisor
 
-# Everything runs on this machine: nobody else's nodes should meet ours by accident.
-_DISCOVERY = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-
-
 @dataclass(frozen=True)
 class UpConfig(SimArguments):
     """Bring a node graph up; Ctrl-C takes it down again.
@@ -73,8 +69,7 @@ def plan(config: UpConfig) -> tuple[list[Command], list[str]]:
     if problem and any(program.name == "rviz2" for program in running):
         running = [program for program in running if program.name != "rviz2"]
         remarks.append(problem)
-    extra = environment()
-    extra |= {key: value for key, value in _DISCOVERY.items() if key not in os.environ}
+    extra = environment(discovery=config.discovery)
     if sys.stdout.isatty():
         extra["RCUTILS_COLORIZED_OUTPUT"] = "1"
     commands = [_command(program, config, extra) for program in running]
