@@ -12,6 +12,12 @@ DISCOVERY = ("localhost", "subnet")
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _HUMBLE_LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"  # Humble knows no other; later distributions warn about it
 
+# Whoever sends large messages over a network sends datagrams of one frame each. By default a model goes as datagrams of
+# 64 kB, of which a network that loses one frame in a hundred loses every third, again and again: half a minute for what
+# takes a quarter of a second so. Nodes that answer in time keep the default: for them small datagrams cost punctuality.
+_SENDERS = ("dynamics_learner",)
+_SENDERS_TRANSPORTS = {"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT?max_msg_size=1400B"}
+
 
 def chosen_nodes(known: Sequence[str], only: str, without: str) -> list[str]:
     """The nodes of a graph that this machine runs, in the graph's order.
@@ -52,4 +58,13 @@ def discovery_environment(choice: str | None, base: Mapping[str, str] = os.envir
         if variable in base:
             return {}
         choice = "localhost"
-    return {variable: str(int(choice == "localhost")) if humble else choice.upper()}
+    local = choice == "localhost"
+    return {variable: str(int(local)) if humble else choice.upper()}
+
+
+def sender_environment(node: str, choice: str | None, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What one node's environment has beyond that; arguments as of :func:`discovery_environment`."""
+    reach = {**base, **discovery_environment(choice, base)}
+    if node not in _SENDERS or reach.get(_RANGE) != "SUBNET":
+        return {}
+    return {key: value for key, value in _SENDERS_TRANSPORTS.items() if key not in base}

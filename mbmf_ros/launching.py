@@ -16,6 +16,7 @@ from launch_ros.actions import Node
 
 from mbmf_ros.arguments import SimArguments, argument_texts, parse_arguments
 from mbmf_ros.bringup import BACK_OFF_S, BAD_INPUT_EXIT, Graph, Program, environment, programs, rviz_problem
+from mbmf_ros.deployment import sender_environment
 
 
 def description(graph: Graph, file: str) -> LaunchDescription:
@@ -64,7 +65,7 @@ def _node(program: Program, chosen: SimArguments) -> Node:
         parameters=[*map(str, program.params_files), dict(program.parameters)],
         remappings=list(program.remappings),
         arguments=[*program.arguments, "--ros-args", "--log-level", chosen.log_level],
-        additional_env=environment(discovery=chosen.discovery),
+        additional_env=environment(discovery=chosen.discovery) | sender_environment(program.name, chosen.discovery),
         output="screen",
         emulate_tty=True,
         respawn=program.role.restarts > 0,

@@ -15,8 +15,10 @@ import tyro
 
 from mbmf_ros.arguments import SimArguments, argument
 from mbmf_ros.bringup import REQUIRED, Program, environment, graph, graph_names, programs, rviz_problem
+from mbmf_ros.deployment import sender_environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.supervisor import Command, Supervisor
+
 
 @dataclass(frozen=True)
 class UpConfig(SimArguments):
@@ -111,6 +113,7 @@ def _command(program: Program, config: UpConfig, extra: dict[str, str]) -> Comma
         ros += ["--params-file", str(path)]
     for name, value in program.parameters.items():
         ros += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is YAML, and quotes what would be read as another type
+    extra = extra | sender_environment(program.name, config.discovery)
     return Command(program.name, (*start, *program.arguments, *ros), program.role, extra)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mbmf_ros.arguments import SimArguments, parse_arguments
 from mbmf_ros.bringup import ANT_SIM, environment, programs
-from mbmf_ros.deployment import discovery_environment
+from mbmf_ros.deployment import discovery_environment, sender_environment
 from mbmf_ros.errors import MbmfError
 
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
@@ -46,7 +46,7 @@ def test_a_part_that_does_not_exist_is_named(arguments, cause):
 def test_nodes_meet_on_this_machine_only_unless_somebody_says_otherwise():
     assert discovery_environment(None, {}) == {RANGE: "LOCALHOST"}
     assert discovery_environment("localhost", {}) == {RANGE: "LOCALHOST"}
-    assert discovery_environment("subnet", {}) == {RANGE: "SUBNET"}
+    assert discovery_environment("subnet", {})[RANGE] == "SUBNET"
     assert discovery_environment(None, {RANGE: "SUBNET"}) == {}
     assert discovery_environment("localhost", {RANGE: "SUBNET"}) == {RANGE: "LOCALHOST"}  # the latest word holds
 
@@ -54,8 +54,17 @@ def test_nodes_meet_on_this_machine_only_unless_somebody_says_otherwise():
 def test_humble_has_a_variable_of_its_own():
     humble = {"ROS_DISTRO": "humble"}
     assert discovery_environment(None, humble) == {"ROS_LOCALHOST_ONLY": "1"}
-    assert discovery_environment("subnet", humble) == {"ROS_LOCALHOST_ONLY": "0"}
+    assert discovery_environment("subnet", humble)["ROS_LOCALHOST_ONLY"] == "0"
     assert discovery_environment(None, {**humble, "ROS_LOCALHOST_ONLY": "0"}) == {}
+
+
+def test_between_machines_the_learner_sends_datagrams_of_one_frame_unless_somebody_says_otherwise():
+    small = {"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT?max_msg_size=1400B"}
+    assert sender_environment("dynamics_learner", "subnet", {}) == small
+    assert sender_environment("dynamics_learner", None, {RANGE: "SUBNET"}) == small
+    assert sender_environment("dynamics_learner", "subnet", {"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA"}) == {}
+    assert sender_environment("dynamics_learner", None, {}) == {}
+    assert sender_environment("sim_bridge", "subnet", {}) == {}
 
 
 def test_the_nodes_environment_has_it_for_launch_and_for_up():

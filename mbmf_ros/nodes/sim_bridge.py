@@ -205,6 +205,7 @@ class SimBridge(Node):
     # Requests ---------------------------------------------------------------------------------------------------------
 
     def _on_action(self, message: RobotAction) -> None:
+        self._diagnostics.heard("action")
         try:
             action, plan = action_from(message, self.spec)
         except MbmfError as error:
