@@ -42,6 +42,11 @@ def _names(argument: str, text: str, known: Sequence[str]) -> list[str]:
     return names
 
 
+def enclave(namespace: str, node: str) -> str:
+    """Where a node's keys and permissions are in an SROS2 keystore: at its full name."""
+    return "/".join(["", *filter(None, namespace.split("/")), node])
+
+
 def discovery_environment(choice: str | None, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What decides whom the nodes meet, as environment variables on top of ``base``.
 

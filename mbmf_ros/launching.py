@@ -16,7 +16,7 @@ from launch_ros.actions import Node
 
 from mbmf_ros.arguments import SimArguments, argument_texts, parse_arguments
 from mbmf_ros.bringup import BACK_OFF_S, BAD_INPUT_EXIT, Graph, Program, environment, programs, rviz_problem
-from mbmf_ros.deployment import sender_environment
+from mbmf_ros.deployment import enclave, sender_environment
 
 
 def description(graph: Graph, file: str) -> LaunchDescription:
@@ -57,6 +57,7 @@ def _node(program: Program, chosen: SimArguments) -> Node:
         no_more = EmitEvent(event=ShutdownProcess(process_matcher=matches_action(event.action)))  # not respawned
         return [LogInfo(msg=f"{program.name} ended with exit code {event.returncode}; going on without it"), no_more]
 
+    keys = enclave(chosen.namespace, program.name)
     return Node(
         package=program.package,
         executable=program.executable,
@@ -64,7 +65,7 @@ def _node(program: Program, chosen: SimArguments) -> Node:
         namespace=chosen.namespace,
         parameters=[*map(str, program.params_files), dict(program.parameters)],
         remappings=list(program.remappings),
-        arguments=[*program.arguments, "--ros-args", "--log-level", chosen.log_level],
+        arguments=[*program.arguments, "--ros-args", "--log-level", chosen.log_level, "--enclave", keys],
         additional_env=environment(discovery=chosen.discovery) | sender_environment(program.name, chosen.discovery),
         output="screen",
         emulate_tty=True,

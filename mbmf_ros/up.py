@@ -15,7 +15,7 @@ import tyro
 
 from mbmf_ros.arguments import SimArguments, argument
 from mbmf_ros.bringup import REQUIRED, Program, environment, graph, graph_names, programs, rviz_problem
-from mbmf_ros.deployment import sender_environment
+from mbmf_ros.deployment import enclave, sender_environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.supervisor import Command, Supervisor
 
@@ -107,6 +107,7 @@ def _command(program: Program, config: UpConfig, extra: dict[str, str]) -> Comma
     """The process of a node of this package, run by this Python; or of RViz."""
     start = (sys.executable, "-m", program.module) if program.module else (shutil.which(program.executable) or "",)
     ros = ["--ros-args", *_namespace(config), "--log-level", config.log_level, "-r", f"__node:={program.name}"]
+    ros += ["--enclave", enclave(config.namespace, program.name)]
     for old, new in program.remappings:
         ros += ["-r", f"{old}:={new}"]
     for path in program.params_files:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mbmf_ros import up
 from mbmf_ros.arguments import SimArguments, parse_arguments
 from mbmf_ros.bringup import ANT_SIM, environment, programs
-from mbmf_ros.deployment import discovery_environment, sender_environment
+from mbmf_ros.deployment import discovery_environment, enclave, sender_environment
 from mbmf_ros.errors import MbmfError
 
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
@@ -72,6 +73,17 @@ def test_the_nodes_environment_has_it_for_launch_and_for_up():
     assert environment({}, "subnet")[RANGE] == "SUBNET"
     assert RANGE not in environment({RANGE: "OFF"})
     assert environment({RANGE: "OFF"}, "subnet")[RANGE] == "SUBNET"
+
+
+def test_each_node_has_an_enclave_of_its_own_in_each_namespace():
+    assert enclave("", "sim_bridge") == enclave("/", "sim_bridge") == "/sim_bridge"
+    assert enclave("/lab/robot1/", "sim_bridge") == "/lab/robot1/sim_bridge"
+
+
+def test_up_tells_each_node_its_enclave(monkeypatch):
+    monkeypatch.setattr(up, "_check_ros", lambda: None)
+    for command in up.plan(up.UpConfig(namespace="robot1"))[0]:
+        assert command.argv[command.argv.index("--enclave") + 1] == f"/robot1/{command.name}"
 
 
 def test_as_launch_arguments():
