@@ -26,10 +26,14 @@ FILE = shared_file("config", "security", "policies.xml")
 FOLDER = Path(nodes.__file__).parent
 NODES = sorted(path.stem for path in FOLDER.glob("*.py") if "\ndef main(" in path.read_text(encoding="utf-8"))
 NAMESPACE = "/robot1"  # so that names that ignore it are seen
-PARAMETERS: dict[str, dict[str, Any]] = {
-    "cockpit": {"port": 0},
-    "dynamics_learner": {"log_dir": "", "model_path": ""},
-    "mpc_controller": {"model_path": ""},
+HARDWARE = str(FILE.parent.parent / "hardware" / "ant_stand_in.yaml")
+# What each node is started with; where that changes what it does, more than once.
+PARAMETERS: dict[str, list[dict[str, Any]]] = {
+    "cockpit": [{"port": 0, "bridge": bridge} for bridge in ("sim_bridge", "hardware_bridge")],
+    "hardware_bridge": [{"config": HARDWARE}],
+    "hardware_stand_in": [{"config": HARDWARE}],
+    "dynamics_learner": [{"log_dir": "", "model_path": ""}],
+    "mpc_controller": [{"model_path": ""}],
 }
 OWN_TIME = {"sim_bridge", "hardware_bridge", "hardware_stand_in"}  # the others follow /clock, if asked to
 LINES = {
@@ -97,8 +101,18 @@ def show_everything(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     node._subscribe_what_is_shown()
 
 
-def settled(rig: Any, name: str) -> Rules:
-    """What a node does, when the graph has stopped growing; discovery takes a moment."""
+def lived(rig: Any, name: str, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Rules:
+    """What a node does that is started with these parameters, when the graph has stopped growing."""
+    module = importlib.import_module(f"mbmf_ros.nodes.{name}")
+    (kind,) = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Node) and value.__module__ == module.__name__
+    ]
+    make: Callable[..., Node] = partial(kind, namespace=NAMESPACE)
+    node = rig.add(make, use_sim_time=name not in OWN_TIME, **parameters)
+    if name == "cockpit":
+        show_everything(node, monkeypatch)
     seen: list[Rules] = []
 
     def steady() -> bool:
@@ -115,17 +129,10 @@ def lines(rules: Rules) -> list[str]:
 
 @pytest.mark.parametrize("name", NODES)
 def test_a_node_may_do_what_it_does_and_nothing_else(rig, monkeypatch, name):
-    module = importlib.import_module(f"mbmf_ros.nodes.{name}")
-    (kind,) = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Node) and value.__module__ == module.__name__
-    ]
-    make: Callable[..., Node] = partial(kind, namespace=NAMESPACE)
-    node = rig.add(make, use_sim_time=name not in OWN_TIME, **PARAMETERS.get(name, {}))
-    if name == "cockpit":
-        show_everything(node, monkeypatch)
-    does, may = settled(rig, name), permitted()
+    does: Rules = set()
+    for parameters in PARAMETERS.get(name, [{}]):
+        does |= lived(rig, name, parameters, monkeypatch)
+    may = permitted()
     if name == "sim_bridge" and importlib.util.find_spec("tf2_msgs") is None:
         does.add(("publish", "tf"))  # it needs tf2_msgs for that
     assert name in may, f"{FILE}: no enclave /{name} with a profile of node {name!r}"
