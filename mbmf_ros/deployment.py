@@ -6,17 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 
 from mbmf_ros.errors import unknown
+from mbmf_ros.shared_files import shared_file
 
 DISCOVERY = ("localhost", "subnet")
 
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _HUMBLE_LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"  # Humble knows no other; later distributions warn about it
 
-# Whoever sends large messages over a network sends datagrams of one frame each. By default a model goes as datagrams of
+# Who sends large messages over a network sends datagrams of one frame each. By default a model goes as datagrams of
 # 64 kB, of which a network that loses one frame in a hundred loses every third, again and again: half a minute for what
-# takes a quarter of a second so. Nodes that answer in time keep the default: for them small datagrams cost punctuality.
+# takes a third of a second so.
 _SENDERS = ("dynamics_learner",)
-_SENDERS_TRANSPORTS = {"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT?max_msg_size=1400B"}
+_PROFILES_FILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
 def chosen_nodes(known: Sequence[str], only: str, without: str) -> list[str]:
@@ -70,6 +71,6 @@ def discovery_environment(choice: str | None, base: Mapping[str, str] = os.envir
 def sender_environment(node: str, choice: str | None, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What one node's environment has beyond that; arguments as of :func:`discovery_environment`."""
     reach = {**base, **discovery_environment(choice, base)}
-    if node not in _SENDERS or reach.get(_RANGE) != "SUBNET":
+    if node not in _SENDERS or reach.get(_RANGE) != "SUBNET" or _PROFILES_FILE in base:
         return {}
-    return {key: value for key, value in _SENDERS_TRANSPORTS.items() if key not in base}
+    return {_PROFILES_FILE: str(shared_file("config", "fastdds_one_frame.xml"))}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mbmf_ros import up
@@ -60,10 +62,11 @@ def test_humble_has_a_variable_of_its_own():
 
 
 def test_between_machines_the_learner_sends_datagrams_of_one_frame_unless_somebody_says_otherwise():
-    small = {"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT?max_msg_size=1400B"}
-    assert sender_environment("dynamics_learner", "subnet", {}) == small
-    assert sender_environment("dynamics_learner", None, {RANGE: "SUBNET"}) == small
-    assert sender_environment("dynamics_learner", "subnet", {"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA"}) == {}
+    name = "FASTDDS_DEFAULT_PROFILES_FILE"
+    profiles = sender_environment("dynamics_learner", "subnet", {})
+    assert "max_message_size" in Path(profiles[name]).read_text()
+    assert sender_environment("dynamics_learner", None, {RANGE: "SUBNET"}) == profiles
+    assert sender_environment("dynamics_learner", "subnet", {name: "mine.xml"}) == {}
     assert sender_environment("dynamics_learner", None, {}) == {}
     assert sender_environment("sim_bridge", "subnet", {}) == {}
 

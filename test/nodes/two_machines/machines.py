@@ -63,8 +63,6 @@ class Machine:
         ros = {
             **{"HOME": str(self.home), "ROS_HOME": str(self.home / ".ros"), "PYTHONUNBUFFERED": "1"},
             **{"ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"},
-            # Two machines on one kernel: with shared memory on, now and then a pair of nodes never hears each other.
-            "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4",
         }
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ROS_", "MBMF_ROS_"))}
         process = subprocess.Popen(
@@ -76,8 +74,12 @@ class Machine:
             text=True,
             bufsize=1,
         )
-        self._processes.append(process)
+        self.look_after(process)
         return process
+
+    def look_after(self, process: subprocess.Popen[str]) -> None:
+        """Have a process end with the machine."""
+        self._processes.append(process)
 
     def hide(self, folder: Path) -> None:
         """Nothing of ``folder`` can be seen on this machine any more."""
@@ -131,13 +133,16 @@ def lay_cable(one: Machine, other: Machine) -> None:
     _connect(one, other)
 
 
-def lay_lossy_cable(one: Machine, other: Machine, loss: float, seed: int) -> subprocess.Popen[bytes]:
+def lay_lossy_cable(one: Machine, other: Machine, loss: float, seed: int) -> subprocess.Popen[str]:
     """Join two machines by a cable that loses a share of the frames; it is cut when the process ends."""
     script = Path(__file__).with_name("lossy_cable.py")
     words = [str(one.pid), str(other.pid), DEVICE, str(loss), str(seed)]
-    cable = subprocess.Popen([sys.executable, str(script), *words], stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+    cable = subprocess.Popen(
+        [sys.executable, str(script), *words], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    one.look_after(cable)
     assert cable.stdout
-    assert cable.stdout.readline() == b"up\n", "the cable did not come up"
+    assert cable.stdout.readline() == "up\n", "the cable did not come up"
     _connect(one, other)
     return cable
 

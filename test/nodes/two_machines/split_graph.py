@@ -17,7 +17,6 @@ import torch
 from machines import Machine
 
 from mbmf_ros.data.read_log import read_log
-from mbmf_ros.deployment import sender_environment
 from mbmf_ros.dynamics.io import default_model_path, load_model, save_model
 from mbmf_ros.msg import RobotState
 from mbmf_ros.robots import robot
@@ -90,13 +89,7 @@ class SplitGraph:
         common = (*up, "--params-file", str(parameters))
         outputs = folder / "robot.txt", folder / "workstation.txt"
         robot_machine.start(*common, "--without", "dynamics_learner,display", out=outputs[0])
-        frames = sender_environment("dynamics_learner", "subnet", {})["FASTDDS_BUILTIN_TRANSPORTS"]
-        workstation.start(
-            *common,
-            *("--only", "dynamics_learner", "--record", str(self.log)),
-            out=outputs[1],
-            FASTDDS_BUILTIN_TRANSPORTS=frames.replace("DEFAULT", "UDPv4"),
-        )
+        workstation.start(*common, "--only", "dynamics_learner", "--record", str(self.log), out=outputs[1])
         self.robot.until(lambda: self.walked_m(self.states) > 0.5, "walking", STARTS_S)
         self.learner.until(lambda: self.logged > 20, "states at the learner", STARTS_S)
 

@@ -63,7 +63,11 @@ class Watcher(Node):
         client = self.create_client(Trigger, service)
         client.wait_for_service()
         future = client.call_async(Trigger.Request())
-        future.add_done_callback(lambda done: tell(answer=done.result().message, success=done.result().success))
+
+        def pass_on(done: Any) -> None:
+            tell(answer=done.result().message, success=done.result().success)
+
+        future.add_done_callback(pass_on)
 
 
 def main() -> None:
