@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mbmf_ros.deployment import DISCOVERY
 from mbmf_ros.errors import MbmfError, unknown
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
@@ -38,6 +39,14 @@ class SimArguments:
     config: str | None = argument(None, "hardware file of the robot (YAML), or the name of one in config/hardware")
     stand_in: bool = argument(False, "start a stand-in for the robot as well, behind the hardware bridge")
     auto_enable: bool = argument(False, "the hardware bridge enables itself; with stand_in only")
+    only: str = argument("", "run only these nodes of the graph here, with commas in between; all if not given")
+    without: str = argument("", "nodes of the graph that run on another machine, or not at all")
+    discovery: str | None = argument(
+        None,
+        "who meets the nodes: localhost (this machine) or subnet; ROS_AUTOMATIC_DISCOVERY_RANGE if that is set, else "
+        "localhost",
+        choices=DISCOVERY,
+    )
     use_sim_time: bool = argument(True, "nodes follow the simulation's /clock; never with the hardware bridge")
     publish_clock: bool | None = argument(None, "the simulation publishes /clock; false for all robots but one")
     params_file: str | None = argument(None, "parameters on top of config/<robot>.yaml; sections /** or /**/<node>")

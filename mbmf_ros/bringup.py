@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mbmf_ros.arguments import SimArguments, Value
+from mbmf_ros.deployment import chosen_nodes, discovery_environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.graphs import OPTIONAL, Graph, Role, chosen, hardware_file
 from mbmf_ros.params_file import check_params_file
@@ -56,9 +57,10 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 
 
-def environment(base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What the nodes' environment has beyond ``base``; what the user has set stays."""
-    return {key: value for key, value in {**ENVIRONMENT, RUN_VARIABLE: new_run()}.items() if key not in base}
+def environment(base: Mapping[str, str] = os.environ, discovery: str | None = None) -> dict[str, str]:
+    """What the nodes' environment has beyond ``base``; what the user has set stays, but for a chosen ``discovery``."""
+    added = {key: value for key, value in {**ENVIRONMENT, RUN_VARIABLE: new_run()}.items() if key not in base}
+    return added | discovery_environment(discovery, base)
 
 
 def programs(graph: Graph, arguments: SimArguments) -> list[Program]:
@@ -79,8 +81,11 @@ def programs(graph: Graph, arguments: SimArguments) -> list[Program]:
         path = getattr(arguments, name)
         if path not in (None, "default") and not Path(path).expanduser().is_file():
             raise MbmfError(f"{name}: there is no file {path}")
+    here = chosen_nodes([node.name for node in graph.nodes], arguments.only, arguments.without)
     running = []
     for node in graph.nodes:
+        if node.name not in here:
+            continue
         if node.window and (arguments.headless or not getattr(arguments, node.window)):
             continue
         if node.asked and not getattr(arguments, node.asked):
@@ -98,6 +103,8 @@ def programs(graph: Graph, arguments: SimArguments) -> list[Program]:
         running.append(Program(node.name, PACKAGE, node.name, module, parameters, tuple(files), (), node.role))
     if arguments.rviz and not arguments.headless:
         running.append(_rviz(arguments, simulated))
+    if not running:
+        raise MbmfError("there is nothing left to run: look at only, without, headless and cockpit")
     return running
 
 

@@ -14,8 +14,9 @@ from launch.events import matches_action
 from launch.events.process import ProcessExited, ShutdownProcess
 from launch_ros.actions import Node
 
-from mbmf_ros.arguments import argument_texts, parse_arguments
+from mbmf_ros.arguments import SimArguments, argument_texts, parse_arguments
 from mbmf_ros.bringup import Program, environment, programs, rviz_problem
+from mbmf_ros.deployment import enclave, sender_environment
 from mbmf_ros.graphs import BACK_OFF_S, BAD_INPUT_EXIT, Graph
 
 
@@ -38,11 +39,11 @@ def _start(context: LaunchContext, graph: Graph, file: str) -> list[Action]:
         if problem:
             actions.append(LogInfo(msg=problem))
         else:
-            actions.append(_node(program, arguments.namespace, arguments.log_level))
+            actions.append(_node(program, arguments))
     return actions
 
 
-def _node(program: Program, namespace: str, log_level: str) -> Node:
+def _node(program: Program, chosen: SimArguments) -> Node:
     deaths = 0
 
     def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
@@ -57,15 +58,16 @@ def _node(program: Program, namespace: str, log_level: str) -> Node:
         no_more = EmitEvent(event=ShutdownProcess(process_matcher=matches_action(event.action)))  # not respawned
         return [LogInfo(msg=f"{program.name} ended with exit code {event.returncode}; going on without it"), no_more]
 
+    keys = enclave(chosen.namespace, program.name)
     return Node(
         package=program.package,
         executable=program.executable,
         name=program.name,
-        namespace=namespace,
+        namespace=chosen.namespace,
         parameters=[*map(str, program.params_files), dict(program.parameters)],
         remappings=list(program.remappings),
-        arguments=[*program.arguments, "--ros-args", "--log-level", log_level],
-        additional_env=environment(),
+        arguments=[*program.arguments, "--ros-args", "--log-level", chosen.log_level, "--enclave", keys],
+        additional_env=environment(discovery=chosen.discovery) | sender_environment(program.name, chosen.discovery),
         output="screen",
         emulate_tty=True,
         respawn=program.role.restarts > 0,

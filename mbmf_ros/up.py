@@ -15,12 +15,10 @@ import tyro
 
 from mbmf_ros.arguments import SimArguments, argument
 from mbmf_ros.bringup import Program, environment, programs, rviz_problem
+from mbmf_ros.deployment import enclave, sender_environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.graphs import REQUIRED, Graph, chosen, graph, graph_names
 from mbmf_ros.supervisor import Command, Supervisor
-
-# Everything runs on this machine: nobody else's nodes should meet ours by accident.
-_DISCOVERY = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,7 @@ def plan(config: UpConfig) -> tuple[list[Command], list[str]]:
     if problem and any(program.name == "rviz2" for program in running):
         running = [program for program in running if program.name != "rviz2"]
         remarks.append(problem)
-    extra = environment()
-    extra |= {key: value for key, value in _DISCOVERY.items() if key not in os.environ}
+    extra = environment(discovery=config.discovery)
     if sys.stdout.isatty():
         extra["RCUTILS_COLORIZED_OUTPUT"] = "1"
     commands = [_command(program, config, extra) for program in running]
@@ -114,12 +111,14 @@ def _command(program: Program, config: UpConfig, extra: dict[str, str]) -> Comma
     """The process of a node of this package, run by this Python; or of RViz."""
     start = (sys.executable, "-m", program.module) if program.module else (shutil.which(program.executable) or "",)
     ros = ["--ros-args", *_namespace(config), "--log-level", config.log_level, "-r", f"__node:={program.name}"]
+    ros += ["--enclave", enclave(config.namespace, program.name)]
     for old, new in program.remappings:
         ros += ["-r", f"{old}:={new}"]
     for path in program.params_files:
         ros += ["--params-file", str(path)]
     for name, value in program.parameters.items():
         ros += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is YAML, and quotes what would be read as another type
+    extra = extra | sender_environment(program.name, config.discovery)
     return Command(program.name, (*start, *program.arguments, *ros), program.role, extra)
 
 

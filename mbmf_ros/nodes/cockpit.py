@@ -190,6 +190,7 @@ class Cockpit(Node):
     # What the robot does ----------------------------------------------------------------------------------------------
 
     def _on_state(self, message: RobotState) -> None:
+        self._diagnostics.heard("state")
         try:
             m = measurement_from(message, self._spec)
         except MbmfError as error:
@@ -225,6 +226,7 @@ class Cockpit(Node):
             self.scene.show_candidates(*lines_from(message))
 
     def _on_stats(self, message: ControllerStats) -> None:
+        self._diagnostics.heard("stats")
         self._reports.stats, self._reports.stats_at_s = message, time.monotonic()
 
     def _on_safety(self, message: SafetyState) -> None:

@@ -165,6 +165,7 @@ class Display(Node):
         self._diagnostics = Diagnostics(self, self._spec.name, self._condition, self.rejects)
 
     def _on_state(self, message: RobotState) -> None:
+        self._diagnostics.heard("state")
         if not self._robot.get_subscription_count():
             return
         try:

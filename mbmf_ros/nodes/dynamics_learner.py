@@ -55,14 +55,13 @@ class DynamicsLearner(Node):
         self._version, self._paused, self._passed = 0, False, 0  # the last: states that passed by while paused
         self._model: ModelInForce | None = None
         self._training: Retraining | None = None
-        self._trainings = Trainings()
+        self._trainings, self._rejects = Trainings(), Rejects()
         self._continual = Continual(self._spec, c.continual, c.change)
         run = os.environ.get(RUN_VARIABLE) or new_run()
         self._home = home(self._spec.name, self.get_namespace())
         self._recorder = self._open_recorder(run)
         self._kept = KeptModel(self._recorder.folder, run)
         self._error_told, self._message, self._reported_at = "", "", 0.0
-        self._rejects = Rejects()
         self._model_publisher = self.create_publisher(Model, "model", qos.LATCHED)
         self._status_publisher = self.create_publisher(LearnerStatus, "~/status", qos.LATCHED)
         if not self._adopt_kept():
@@ -100,6 +99,7 @@ class DynamicsLearner(Node):
                 self.get_logger().error(self._error_told)
 
     def _on_state(self, data: bytes) -> None:
+        self._diagnostics.heard("state")
         if self._paused:
             self._passed += 1
         elif not self._recorder.take(data, deserialize_message(data, RobotState)):

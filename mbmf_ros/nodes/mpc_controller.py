@@ -12,8 +12,9 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections import deque
+from collections.abc import Mapping
 from pathlib import Path as FilePath
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Twist
@@ -40,6 +41,7 @@ from mbmf_ros.nodes.conversions import (
     time_seconds,
 )
 from mbmf_ros.nodes.orders import Orders
+from mbmf_ros.nodes.punctuality import Punctuality
 from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, run
 from mbmf_ros.nodes.stopped import check_takes_orders
@@ -76,7 +78,7 @@ class MpcControllerNode(Node):
         self._episode, self._stamp_s, self._path_stamp_s = -1, float("-inf"), float("-inf")
         self._last_error, self._task, self._status = "", "idle", RobotState.STATUS_ACTIVE
         self._received_s, self._answered_s, self._shown_s = float("-inf"), float("nan"), float("-inf")
-        self._plan_times: deque[float] = deque(maxlen=200)
+        self._punctuality, self._published_ns = Punctuality(), 0
         self._load_model()
 
         self._action = self.create_publisher(RobotAction, "action", qos.ACTION)
@@ -86,7 +88,7 @@ class MpcControllerNode(Node):
         self.create_subscription(Model, "model", self._on_model, qos.LATCHED)
         self.create_subscription(PathMessage, "path", self._on_path, qos.LATCHED)
         self.create_subscription(Twist, "cmd_vel", self._on_cmd_vel, qos.COMMAND)
-        self.create_subscription(RobotState, "state", self._on_state, qos.STATE_LATEST)
+        self.create_subscription(RobotState, "state", self._on_new_state, qos.STATE_LATEST)
         self.create_timer(UNUSED_S, self._on_quiet, clock=STEADY)
         self._diagnostics = Diagnostics(self, self.spec.name, self._condition, self.rejects)
 
@@ -167,6 +169,11 @@ class MpcControllerNode(Node):
 
     # Control step -----------------------------------------------------------------------------------------------------
 
+    def _on_new_state(self, message: RobotState, info: Mapping[str, Any]) -> None:
+        self._published_ns = info["source_timestamp"]
+        self._diagnostics.heard("state")
+        self._on_state(message)
+
     def _on_state(self, message: RobotState) -> None:
         received_s = time.perf_counter()
         try:
@@ -235,9 +242,10 @@ class MpcControllerNode(Node):
         stats.planned_return = step.planned_return
         stats.reward_terms, stats.reward_values = list(step.terms), doubles(list(step.terms.values()))
         self._stats.publish(stats)
+        plan_time_s = None if step.idle else answer.plan_time
+        self._punctuality.add(state.episode, state.tick, self._published_ns, plan_time_s)
         if step.idle:
             return
-        self._plan_times.append(answer.plan_time)
         if self.config.visualize and received_s - self._shown_s >= SHOWN_PERIOD_S:
             self._shown_s = received_s
             if self._optimal.get_subscription_count():
@@ -256,9 +264,7 @@ class MpcControllerNode(Node):
 
     def _condition(self) -> tuple[bytes, str, dict]:
         values = {"steps": self.steps, "model version": self.mpc.version, "planning errors": self.planning_errors}
-        if self._plan_times:
-            p50, p99 = np.percentile(np.array(self._plan_times), [50, 99])
-            values |= {"plan time p50 [ms]": 1e3 * float(p50), "plan time p99 [ms]": 1e3 * float(p99)}
+        values |= self._punctuality.values()
         age_s = time.perf_counter() - self._received_s
         if self._last_error:
             return ERROR, self._last_error, values

@@ -25,6 +25,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from mbmf_ros.config import override
 from mbmf_ros.errors import MbmfError, unknown
+from mbmf_ros.nodes.arrivals import Arrivals
 from mbmf_ros.nodes.rejects import Rejects
 
 Config = TypeVar("Config")
@@ -227,19 +228,23 @@ class Diagnostics:
 
     def __init__(self, node: Node, hardware_id: str, fill: Fill, rejects: Rejects | None = None):
         self._node, self._hardware_id, self._fill = node, hardware_id, fill
-        self._rejects = rejects or Rejects()
+        self._rejects, self._arrivals = rejects or Rejects(), Arrivals()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timer = node.create_timer(1.0, self.publish, clock=STEADY)
 
+    def heard(self, what: str) -> None:
+        """Count a message, whether it is of use or not; the node's condition tells its rate and the last one's age."""
+        self._arrivals.add(what)
+
     def status(self) -> DiagnosticStatus:
-        """The node's condition now; what it tells of refused input is not fresh any more after that."""
+        """The node's condition now; what it tells of refused and heard input is not fresh any more after that."""
         level, message, values = self._fill()
         refused = self._rejects.report()
         if refused and level == OK:
             level, message = WARN, refused
         status = DiagnosticStatus(level=level, message=message, hardware_id=self._hardware_id)
         status.name = self._node.get_fully_qualified_name().lstrip("/")
-        values = {**values, **self._rejects.values()}
+        values = {**values, **self._arrivals.report(), **self._rejects.values()}
         status.values = [KeyValue(key=key, value=_text(value)) for key, value in values.items()]
         return status
 

@@ -211,6 +211,7 @@ class SimBridge(Node):
     # Requests ---------------------------------------------------------------------------------------------------------
 
     def _on_action(self, message: RobotAction) -> None:
+        self._diagnostics.heard("action")
         answer = answer_from(message, self.spec, self, self.rejects)
         if answer is None:
             return

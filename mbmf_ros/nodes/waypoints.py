@@ -82,6 +82,7 @@ class Waypoints(Node):
     # The robot --------------------------------------------------------------------------------------------------------
 
     def _on_state(self, message: RobotState) -> None:
+        self._diagnostics.heard("state")
         try:
             m = measurement_from(message, self.spec)
         except MbmfError as error:

@@ -116,7 +116,7 @@ def test_diagnostics_warn_of_refused_input_only_while_it_is_fresh(rig):
 @pytest.mark.parametrize(
     "name", ["cockpit", "display", "dynamics_learner", "mpc_controller", "sim_bridge", "waypoints"]
 )
-def test_every_node_tells_of_refused_input_in_the_same_way(rig, name):
+def test_every_node_tells_of_its_input_in_the_same_way(rig, name):
     module = pytest.importorskip(f"mbmf_ros.nodes.{name}")
     kinds = {"cockpit": "Cockpit", "display": "Display", "dynamics_learner": "DynamicsLearner"}
     kinds |= {"mpc_controller": "MpcControllerNode", "sim_bridge": "SimBridge", "waypoints": "Waypoints"}
@@ -137,6 +137,19 @@ def test_every_node_tells_of_refused_input_in_the_same_way(rig, name):
         return {item.key: item.value for message in heard for item in message.status[0].values}
 
     rig.until(lambda: told().get(f"refused: {what}") == "1", "the count")
+    assert float(told()[f"{what} age [s]"]) < 30
+    rig.until(lambda: told()[f"{what} rate [Hz]"] == "0", "silence")
+
+
+def test_diagnostics_tell_the_rate_and_the_age_of_what_was_heard(rig):
+    diagnostics = Diagnostics(rig.probe, "thing", lambda: (OK, "walking", {}))
+    assert not diagnostics.status().values
+    for _ in range(3):
+        diagnostics.heard("state")
+    values = {item.key: float(item.value) for item in diagnostics.status().values}
+    assert values["state rate [Hz]"] > 0
+    assert values["state age [s]"] < 1
+    assert {item.key: item.value for item in diagnostics.status().values}["state rate [Hz]"] == "0"
 
 
 @pytest.mark.parametrize(
