@@ -15,7 +15,7 @@ import tyro
 
 from mbmf_ros.arguments import SimArguments, argument
 from mbmf_ros.bringup import REQUIRED, Program, environment, graph, graph_names, programs, rviz_problem
-from mbmf_ros.deployment import enclave, sender_environment
+from mbmf_ros.deployment import enclave, network_problem, sender_environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.supervisor import Command, Supervisor
 
@@ -71,6 +71,7 @@ def plan(config: UpConfig) -> tuple[list[Command], list[str]]:
     if problem and any(program.name == "rviz2" for program in running):
         running = [program for program in running if program.name != "rviz2"]
         remarks.append(problem)
+    remarks += filter(None, [network_problem(config.discovery)])
     extra = environment(discovery=config.discovery)
     if sys.stdout.isatty():
         extra["RCUTILS_COLORIZED_OUTPUT"] = "1"
