@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from mbmf_ros.errors import unknown
 from mbmf_ros.shared_files import shared_file
@@ -68,9 +69,33 @@ def discovery_environment(choice: str | None, base: Mapping[str, str] = os.envir
     return {variable: str(int(local)) if humble else choice.upper()}
 
 
+def network_problem(
+    choice: str | None, base: Mapping[str, str] = os.environ, devices: Path = Path("/sys/class/net")
+) -> str | None:
+    """Why nodes that start now will never meet those of another machine, or None.
+
+    Fast DDS looks at the network once, when a node starts: a device that comes up later does not exist for it.
+
+    Args:
+        choice, base: as of :func:`discovery_environment`.
+        devices: a folder for each network device.
+    """
+    if not _leaves_machine(choice, base) or not devices.is_dir():
+        return None
+    states = [device / "operstate" for device in devices.iterdir() if device.name != "lo"]
+    if any(state.is_file() and state.read_text().strip() in ("up", "unknown") for state in states):
+        return None
+    return "no network is connected: nodes that start now never find another machine; connect it, then start them again"
+
+
 def sender_environment(node: str, choice: str | None, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What one node's environment has beyond that; arguments as of :func:`discovery_environment`."""
-    reach = {**base, **discovery_environment(choice, base)}
-    if node not in _SENDERS or reach.get(_RANGE) != "SUBNET" or _PROFILES_FILE in base:
+    if node not in _SENDERS or not _leaves_machine(choice, base) or _PROFILES_FILE in base:
         return {}
     return {_PROFILES_FILE: str(shared_file("config", "fastdds_one_frame.xml"))}
+
+
+def _leaves_machine(choice: str | None, base: Mapping[str, str]) -> bool:
+    """Whether nodes meet any of another machine."""
+    reach = {**base, **discovery_environment(choice, base)}
+    return reach.get(_RANGE) == "SUBNET" or bool(reach.get("ROS_STATIC_PEERS"))

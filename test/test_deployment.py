@@ -9,7 +9,7 @@ import pytest
 from mbmf_ros import up
 from mbmf_ros.arguments import SimArguments, parse_arguments
 from mbmf_ros.bringup import environment, programs
-from mbmf_ros.deployment import discovery_environment, enclave, sender_environment
+from mbmf_ros.deployment import discovery_environment, enclave, network_problem, sender_environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.graphs import graph
 
@@ -67,6 +67,7 @@ def test_between_machines_the_learner_sends_datagrams_of_one_frame_unless_somebo
     profiles = sender_environment("dynamics_learner", "subnet", {})
     assert "max_message_size" in Path(profiles[name]).read_text()
     assert sender_environment("dynamics_learner", None, {RANGE: "SUBNET"}) == profiles
+    assert sender_environment("dynamics_learner", None, {"ROS_STATIC_PEERS": "10.0.0.2"}) == profiles
     assert sender_environment("dynamics_learner", "subnet", {name: "mine.xml"}) == {}
     assert sender_environment("dynamics_learner", None, {}) == {}
     assert sender_environment("sim_bridge", "subnet", {}) == {}
@@ -77,6 +78,18 @@ def test_the_nodes_environment_has_it_for_launch_and_for_up():
     assert environment({}, "subnet")[RANGE] == "SUBNET"
     assert RANGE not in environment({RANGE: "OFF"})
     assert environment({RANGE: "OFF"}, "subnet")[RANGE] == "SUBNET"
+
+
+def test_a_network_that_is_not_connected_is_told_where_it_matters(tmp_path):
+    for device, state in (("lo", "unknown"), ("eth0", "down")):
+        (tmp_path / device).mkdir()
+        (tmp_path / device / "operstate").write_text(f"{state}\n")
+    assert "no network is connected" in str(network_problem("subnet", {}, tmp_path))
+    assert "no network is connected" in str(network_problem(None, {RANGE: "SUBNET"}, tmp_path))
+    assert network_problem("localhost", {}, tmp_path) is None
+    (tmp_path / "eth0" / "operstate").write_text("up\n")
+    assert network_problem("subnet", {}, tmp_path) is None
+    assert network_problem("subnet", {}, tmp_path / "not on this system") is None
 
 
 def test_each_node_has_an_enclave_of_its_own_in_each_namespace():
