@@ -17,6 +17,7 @@ import torch
 from machines import Machine
 
 from mbmf_ros.data.read_log import read_log
+from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.dynamics.io import default_model_path, load_model, save_model
 from mbmf_ros.msg import RobotState
 from mbmf_ros.robots import robot
@@ -138,8 +139,8 @@ class SplitGraph:
         sources = [state["source"] for state in states if state["tick"] > 0]
         return sum(source != RobotState.SOURCE_CONTROLLER for source in sources) / len(sources)
 
-    def logged_transitions(self) -> int:
-        """How many transitions the log on the workstation gives; each is compared with what the robot lived through."""
+    def checked_log(self) -> TransitionStore:
+        """What the log on the workstation gives; each transition is compared with what the robot lived through."""
         true = {tuple(state["m"]): state for state in self.states}
         contents = read_log(self.log, SPEC)
         for episode in contents.store.episodes:
@@ -148,7 +149,7 @@ class SplitGraph:
             assert [s["episode"] for s in lived] == [first["episode"]] * len(lived)
             assert [s["tick"] for s in lived] == list(range(first["tick"], first["tick"] + len(lived)))
             assert episode.actions.tolist() == [s["applied"] for s in lived[1:]]
-        return contents.store.transitions
+        return contents.store
 
 
 def now() -> float:
