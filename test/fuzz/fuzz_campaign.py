@@ -69,12 +69,19 @@ class Campaign:
         """Send so many hostile messages."""
         with self.bench.clock.in_force():
             self._targets = self._find_targets()
+            self._newborn()
             while self.report.messages < messages:
                 examples = min(MOST_EXAMPLES, -(-(messages - self.report.messages) // MESSAGES_PER_EXAMPLE))
                 self._round(examples, first_seed + self.report.messages)
         self.report.findings |= self.bench.crashes
         self.report.actions = self.bench.watch.counts
         return self.report
+
+    def _newborn(self) -> None:
+        """The emptiest message on every topic, before the node has heard anything else."""
+        for target in self.bench.subscriptions():
+            self.report.sent[target.topic_name] += 1
+            self._judge(target, target.msg_type(), "empty")
 
     def _round(self, examples: int, number: int) -> None:
         @seed(number)
@@ -126,7 +133,11 @@ class Campaign:
             message = copy_of(draw(made_up(type(template))))
         elif how == "changed":
             message = self.traffic.renewed(copy_of(draw(changed(template))), template, message)
-        wrong = malformed(message, topic, self.name, SPEC)
+        self._judge(target, message, how)
+
+    def _judge(self, target: Any, message: Any, how: str) -> None:
+        """Deliver a message, and look at what was counted."""
+        topic, wrong = target.topic_name, malformed(message, target.topic_name, self.name, SPEC)
         deaf = getattr(self.bench.node, "_paused", False) and self.name == "dynamics_learner"
         refused = self._deliver(target, message)
         self.report.malformed[topic] += wrong

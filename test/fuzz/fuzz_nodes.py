@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from mbmf_ros.robots import robot
 from mbmf_ros.shared_files import shared_file
 
 SPEC = robot("ant")
+DISCOVERY_S = 30.0
 NEVER = 10**6  # so many transitions are not seen here: no training begins
 
 
@@ -97,6 +99,10 @@ def _look_at(cockpit: Any) -> None:
 
 def listen(bench: Bench, probe: Node) -> None:
     """Have ``probe`` listen to everything that the node publishes: some draw only for somebody."""
-    for publisher in bench.node.publishers:
-        if publisher.topic_name not in ("/rosout", "/parameter_events"):
-            probe.create_subscription(publisher.msg_type, publisher.topic_name, lambda _: None, QoSProfile(depth=1))
+    heard = [one for one in bench.node.publishers if one.topic_name not in ("/rosout", "/parameter_events")]
+    for publisher in heard:
+        probe.create_subscription(publisher.msg_type, publisher.topic_name, lambda _: None, QoSProfile(depth=1))
+    end = time.monotonic() + DISCOVERY_S
+    while not all(publisher.get_subscription_count() for publisher in heard):
+        assert time.monotonic() < end, f"no subscribers within {DISCOVERY_S:g} s"
+        time.sleep(0.01)

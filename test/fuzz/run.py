@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace, scratch: Path) -> int:
     from mbmf_ros.experiments.provenance import revision
 
     names = arguments.nodes or sorted(node_classes())
-    started, nodes = time.time(), {}
+    started, nodes, version = time.time(), {}, revision()
     for name in names:
         folder = scratch / name
         folder.mkdir()
@@ -79,7 +79,7 @@ def _run(arguments: argparse.Namespace, scratch: Path) -> int:
         "malformed": sum(sum(node["malformed"].values()) for node in nodes.values()),
         "findings": findings,
         "seed": arguments.seed,
-        "revision": revision(),
+        "revision": version,
         "command": " ".join(["python test/fuzz/run.py", *sys.argv[1:]]),
         "wall_s": round(time.time() - started, 1),
         "nodes": nodes,
