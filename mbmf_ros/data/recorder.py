@@ -76,7 +76,13 @@ class Recorder:
         return len(self._backlog)
 
     def take(self, data: bytes, state: Any) -> bool:
-        """The next state of the stream: as it was serialised (CDR), and decoded; whether it was usable."""
+        """The next state of the stream: as it was serialised (CDR), and decoded; whether it was usable.
+
+        Bytes that cannot be decoded (None) are not logged: a log is for others to read.
+        """
+        if state is None:
+            self.ticks.reject(f"{len(data)} bytes that are no state")
+            return False
         if self.error:
             self._put_by(time.time_ns(), data)
             self._retry_if_due()

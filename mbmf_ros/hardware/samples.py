@@ -76,7 +76,7 @@ class JointReader:
         self._offset = np.array([joint.offset for joint in joints])
         self._angle, self._rate = ANGLES[config.units.position], VELOCITIES[config.units.velocity]
         self._derive = config.joint_states.derive_velocity
-        self._order: tuple[tuple[str, ...], list[int]] = ((), [])  # the last message's names, and where ours are
+        self._order: tuple[tuple[str, ...] | None, list[int]] = (None, [])  # the last names, and where ours are
 
     def read(self, names: Sequence[str], position: Sequence[float], velocity: Sequence[float]) -> JointSample:
         """A sample from a message's contents, in the robot's units; ``velocity`` may be empty.

@@ -9,6 +9,8 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Twist, Vector3
 from nav_msgs.msg import Path as PathMessage
+from rclpy._rclpy_pybind11 import RMWError
+from rclpy.serialization import deserialize_message
 
 from mbmf_ros.data.episodes import measurement_from as measurement_from  # it serves logs without ROS as well
 from mbmf_ros.errors import MbmfError
@@ -17,6 +19,8 @@ from mbmf_ros.robots import RobotSpec
 from mbmf_ros.robots.measurement import quaternion_of_yaw, yaw_of
 
 MOST_PENDING = 10  # nobody can plan ahead farther than that
+
+FIRST_NS, LAST_NS = -(2**31) * 10**9, 2**31 * 10**9 - 1  # of stamps
 
 
 def doubles(values: Iterable[float] | np.ndarray) -> array:
@@ -30,8 +34,8 @@ def time_seconds(stamp: Time) -> float:
 
 
 def time_message(nanoseconds: int) -> Time:
-    """The stamp ``nanoseconds`` after the epoch."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    """The stamp ``nanoseconds`` after the epoch, or the first or last one that a message can hold."""
+    seconds, rest = divmod(min(max(nanoseconds, FIRST_NS), LAST_NS), 1_000_000_000)
     return Time(sec=seconds, nanosec=rest)
 
 
@@ -61,6 +65,14 @@ def fill_state(message: RobotState, m: np.ndarray, spec: RobotSpec) -> RobotStat
     message.joint_position = doubles(m[layout.joint_position])
     message.joint_velocity = doubles(m[layout.joint_velocity])
     return message
+
+
+def state_from(data: bytes) -> RobotState | None:
+    """The state in bytes of a raw subscription, at which the middleware has not looked; None: they are no state."""
+    try:
+        return deserialize_message(data, RobotState)
+    except RMWError:
+        return None
 
 
 def command_from(message: Twist) -> np.ndarray:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
 from std_srvs.srv import SetBool, Trigger
 
 from mbmf_ros.data.recorder import Recorder
@@ -22,6 +21,7 @@ from mbmf_ros.dynamics.retrain import Retraining, RetrainTask
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import LearnerStatus, Model, RobotState
 from mbmf_ros.nodes import qos
+from mbmf_ros.nodes.conversions import state_from
 from mbmf_ros.nodes.learner_config import LearnerConfig
 from mbmf_ros.nodes.learner_report import Trainings, diagnosis, fill_status
 from mbmf_ros.nodes.model_in_force import ModelInForce, first_model, read_model
@@ -102,7 +102,7 @@ class DynamicsLearner(Node):
         self._diagnostics.heard("state")
         if self._paused:
             self._passed += 1
-        elif not self._recorder.take(data, deserialize_message(data, RobotState)):
+        elif not self._recorder.take(data, state_from(data)):
             self._rejects.add("state", self._recorder.ticks.problem)
         elif self._recorder.ticks.newest is not None:
             self._continual.take(self._recorder.ticks.newest)

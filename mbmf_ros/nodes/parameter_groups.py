@@ -1,11 +1,12 @@
-"""Groups of ROS parameters that may be set at any time."""
+"""Groups of ROS parameters that may be set at any time, and requests for parameters that make no sense."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -38,3 +39,30 @@ def settable(node: Node, group: str, current: Callable[[], Config], apply: Calla
         return SetParametersResult(successful=True)
 
     node.add_on_set_parameters_callback(on_set)
+
+
+def refuse_unreadable(node: Node) -> None:
+    """Have ``node`` refuse to set parameters to values of no known type.
+
+    rclpy's own services raise a ValueError there, and with that anybody could end the process by one request.
+    """
+    for service in node.services:
+        if service.srv_type in (SetParameters, SetParametersAtomically):
+            service.callback = _reading(service.callback)
+
+
+def _reading(callback: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def guarded(request: Any, response: Any) -> Any:
+        try:
+            for parameter in request.parameters:
+                Parameter.from_parameter_msg(parameter)
+        except ValueError as error:
+            refusal = SetParametersResult(successful=False, reason=f"nothing is set: {error}")
+            if isinstance(request, SetParameters.Request):
+                response.results = [refusal] * len(request.parameters)
+            else:
+                response.result = refusal
+            return response
+        return callback(request, response)
+
+    return guarded

@@ -26,6 +26,7 @@ from rclpy.signals import SignalHandlerOptions
 from mbmf_ros.config import override
 from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.nodes.arrivals import Arrivals
+from mbmf_ros.nodes.parameter_groups import refuse_unreadable
 from mbmf_ros.nodes.rejects import Rejects
 
 Config = TypeVar("Config")
@@ -136,6 +137,7 @@ def declare(node: Node, config: Config, mutable: Sequence[str] = ()) -> Config:
         descriptor = _descriptor(leaf, value)
         descriptor.read_only = not any(name.startswith(f"{group}.") for group in mutable)
         node.declare_parameter(name, parameter, descriptor, ignore_override=True)
+    refuse_unreadable(node)
     return config
 
 

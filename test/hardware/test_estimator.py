@@ -126,6 +126,7 @@ def test_a_filtered_velocity_follows_a_ramp_and_smooths_noise():
 
 BAD_JOINTS: list[tuple[dict[str, Any], str]] = [
     ({"names": ["r_hip_1"], "position": [0.0]}, "joint 'r_ankle_1' is missing"),
+    ({"names": [], "position": []}, "joint 'r_hip_1' is missing; the message has none"),
     ({"rename": ("r_hip_1", "r_hip_9")}, r"unknown joint 'r_hip_9' \(did you mean 'r_hip_"),
     ({"rename": ("r_hip_1", "r_hip_2")}, "missing"),
     ({"more": ("r_hip_1", 0.0)}, "named twice"),

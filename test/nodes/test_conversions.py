@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("mbmf_ros.msg")
 
+from builtin_interfaces.msg import Time
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -109,3 +110,10 @@ def test_paths_and_poses():
     assert planar_pose_of(list(message.poses)[1].pose)[2] == pytest.approx(np.pi / 2)
     assert points_from(path_message(points[:0], "odom")).shape == (0, 2)
     assert planar_pose_of(pose_message(1, 2, -0.5)) == pytest.approx((1, 2, -0.5))
+
+
+@pytest.mark.parametrize("nanoseconds", [2**63, 2_147_483_648 * 10**9, -(10**30)])
+def test_a_time_that_no_stamp_can_hold_becomes_the_nearest_one(nanoseconds):
+    """A node computes such times from what others claim; its own messages must still be possible."""
+    stamp = time_message(nanoseconds)
+    assert stamp == (Time(sec=2**31 - 1, nanosec=999_999_999) if nanoseconds > 0 else Time(sec=-(2**31)))

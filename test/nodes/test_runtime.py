@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.srv import SetParametersAtomically
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -86,6 +86,16 @@ def test_setting_a_parameter_later_is_refused_by_ros(rig):
     answer = rig.call(SetParametersAtomically, "configured/set_parameters_atomically", parameters=later)
     assert not answer.result.successful
     assert "read-only" in answer.result.reason
+
+
+def test_a_parameter_of_no_known_type_is_refused_and_ends_nothing(rig):
+    rig.add(Configured)
+    bad = Parameter("steps", value=4).to_parameter_msg()
+    bad.value.type = 255
+    answer = rig.call(SetParametersAtomically, "configured/set_parameters_atomically", parameters=[bad])
+    assert (answer.result.successful, "255" in answer.result.reason) == (False, True)
+    answer = rig.call(SetParameters, "configured/set_parameters", parameters=[bad, bad])
+    assert [result.successful for result in answer.results] == [False, False]
 
 
 def test_diagnostics_are_published(rig):

@@ -18,6 +18,7 @@ pytest.importorskip("mbmf_ros.msg")
 import rclpy
 from learner_bridge import DOMAIN, SPEC, Bridge, state
 from rclpy.parameter import Parameter
+from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import Reader
 from std_srvs.srv import Trigger
 
@@ -57,6 +58,21 @@ def test_every_state_is_logged_and_counted(bridge: Bridge, learner: Callable, st
     with Reader(tmp_path / "log") as reader:
         assert reader.message_count == contents.messages
         assert reader.connections[0].topic == "/state"
+
+
+def test_bytes_that_are_no_state_are_counted_and_not_logged(
+    bridge: Bridge, learner: Callable, store: TransitionStore, tmp_path: Path
+):
+    node = learner()
+    bridge.connect()
+    whole = serialize_message(state(store.episodes[0].measurements[0], None, 0, 0))
+    for damaged in (whole[:40], b"", whole[:8] + b"\xff" * 40):
+        bridge.publisher.publish(damaged)
+    bridge.until(lambda: bridge.status.rejected == 3)
+    count = bridge.publish(store)
+    bridge.until(lambda: bridge.status.logged == count)
+    node.destroy_node()
+    assert read_log(tmp_path / "log", SPEC).messages == count + len(store.episodes)
 
 
 def test_a_learner_that_is_started_again_goes_on_with_its_runs_model_and_a_new_run_begins_anew(

@@ -1,0 +1,74 @@
+"""What must be refused, by the interface's documents and not by the nodes' code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped, Twist
+from nav_msgs.msg import Odometry
+from nav_msgs.msg import Path as PathMessage
+from sensor_msgs.msg import Imu, JointState
+
+from mbmf_ros.msg import RobotAction, RobotState
+from mbmf_ros.robots import RobotSpec
+
+ODOM, BASE = "odom", "base_link"
+
+
+def _finite(values: Iterable[float]) -> bool:
+    return all(map(math.isfinite, values))
+
+
+def _xyz(vector: Any) -> tuple[float, ...]:
+    return vector.x, vector.y, vector.z
+
+
+def _q(orientation: Any) -> tuple[float, ...]:
+    return (*_xyz(orientation), orientation.w)
+
+
+def _frame(header: Any, *known: str) -> bool:
+    return header.frame_id.lstrip("/") in ("", *known)
+
+
+def malformed(message: Any, topic: str, node: str, spec: RobotSpec) -> bool:
+    """Whether ``message`` cannot be used by anybody; what is not plain counts as usable."""
+    if isinstance(message, RobotState):
+        pose, twist = message.pose, message.twist
+        numbers = (*_xyz(pose.position), *_q(pose.orientation), *_xyz(twist.linear), *_xyz(twist.angular))
+        joints = (message.joint_position, message.joint_velocity)
+        fits = message.robot == spec.name and all(len(values) == len(spec.joints) for values in joints)
+        return not (fits and _finite(numbers) and all(map(_finite, joints)))
+    if isinstance(message, RobotAction):
+        fits = len(message.action) == spec.nu and len(message.plan) % spec.nu == 0
+        return not (fits and _finite(message.action) and _finite(message.plan))
+    if isinstance(message, Twist) and node == "mpc_controller":
+        return not _finite((message.linear.x, message.linear.y, message.angular.z))
+    if isinstance(message, PoseStamped) and topic.endswith("goal_pose"):
+        at = message.pose.position
+        return not (_finite((at.x, at.y)) and _frame(message.header, ODOM, BASE))
+    if isinstance(message, PointStamped):
+        return not (_finite((message.point.x, message.point.y)) and _frame(message.header, ODOM, BASE))
+    if isinstance(message, PathMessage) and node in ("waypoints", "mpc_controller"):
+        at = [p.pose.position for p in message.poses]
+        known = (ODOM, BASE) if node == "waypoints" else (ODOM,)
+        return not (all(_finite((p.x, p.y)) for p in at) and _frame(message.header, *known))
+    if isinstance(message, PoseWithCovarianceStamped):
+        pose = message.pose.pose
+        return not (_finite((pose.position.x, pose.position.y)) and _frame(message.header, ODOM))
+    if node == "hardware_bridge":
+        return _bad_sensor(message, spec)
+    return False
+
+
+def _bad_sensor(message: Any, spec: RobotSpec) -> bool:
+    if isinstance(message, JointState):
+        return len(set(message.name)) < len(spec.joints) or len(message.position) != len(message.name)
+    if isinstance(message, Imu):
+        return not _finite(_xyz(message.angular_velocity))
+    if isinstance(message, Odometry):
+        pose = message.pose.pose
+        return not _finite((*_xyz(pose.position), *_q(pose.orientation)))
+    return False
