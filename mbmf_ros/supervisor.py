@@ -73,6 +73,11 @@ class Supervisor:
         self._running: dict[int, str] = {}  # pid, which is its process group too, and name
         self._code: int | None = None
 
+    @property
+    def running(self) -> dict[int, str]:
+        """Name by process, of what runs now; may be asked for from any thread."""
+        return dict(self._running)
+
     def run(self) -> int:
         """Run until a signal, the end of the command that leads, or the death of a required one; the exit code.
 

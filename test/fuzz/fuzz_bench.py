@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from fuzz_watch import Watch
@@ -114,7 +114,7 @@ class Bench:
                     due = self.clock.now_s + 1e-9 * timer.timer_period_ns
                 elif due <= self.clock.now_s + 1e-9:
                     due += max(1e-9 * timer.timer_period_ns, TICK_S)
-                    self.do("a timer", timer.callback)
+                    self.do("a timer", cast(Callable[[], Any], timer.callback))
                 self._due[timer] = due
 
     def restore(self) -> None:
@@ -128,6 +128,7 @@ class Bench:
 
     def _tap(self) -> None:
         """Have every message that is published looked at first."""
+        publisher: Any
         for publisher in self.node.publishers:
             if id(publisher) in self._tapped:
                 continue

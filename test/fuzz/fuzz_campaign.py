@@ -27,6 +27,18 @@ MESSAGES_PER_EXAMPLE = 12
 MOST_EXAMPLES = 400  # in one go, for Hypothesis remembers what it has tried
 
 
+def generating(examples: int) -> settings:
+    """Hypothesis makes so many examples, and does nothing else: a node has a past, so what went wrong cannot be tried
+    again."""
+    return settings(
+        max_examples=examples,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow, HealthCheck.large_base_example],
+        deadline=None,
+        database=None,
+    )
+
+
 @dataclass
 class Report:
     """What came out for one node.
@@ -85,13 +97,7 @@ class Campaign:
 
     def _round(self, examples: int, number: int) -> None:
         @seed(number)
-        @settings(
-            max_examples=examples,
-            phases=[Phase.generate],  # a node has a past: what went wrong cannot be tried again
-            suppress_health_check=list(HealthCheck),
-            deadline=None,
-            database=None,
-        )
+        @generating(examples)
         @given(st.data())
         def go(data: st.DataObject) -> None:
             self.traffic.start()

@@ -12,14 +12,14 @@ import re
 from array import array
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from fuzz_bytes import corrupted
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 
-_BITS = {"float": 32, "double": 64}
+_BITS: dict[str, Literal[32, 64]] = {"float": 32, "double": 64}
 _INTEGERS = {f"{sign}int{bits}": (sign, bits) for sign in ("", "u") for bits in (8, 16, 32, 64)}
 _LENGTHS = (0, 1, 2, 3, 7, 8, 9, 16, 100, 3000)
 _STRANGE = (
@@ -102,9 +102,10 @@ def _several(draw: st.DrawFn, item: str, length: int | None, before: Any) -> Any
     nested = "/" in item
     if item == "uint8" and before is not None and len(before) > 100:
         return array("B", draw(corrupted(bytes(before))))
-    kept = before is not None and len(before) > 0 and draw(st.integers(0, 3)) > 0
+    old = [] if before is None else list(before)
+    kept = bool(old) and draw(st.integers(0, 3)) > 0
     if kept:
-        values = list(before)
+        values = old
     else:
         count = draw(st.sampled_from(_LENGTHS[:6] if nested else _LENGTHS)) if length is None else length
         values = [draw(_scalars(item))] * count if count else []

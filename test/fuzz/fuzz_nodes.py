@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ DISCOVERY_S = 30.0
 NEVER = 10**6  # so many transitions are not seen here: no training begins
 
 
-def node_classes() -> dict[str, type[Node]]:
+def node_classes() -> dict[str, Callable[..., Node]]:
     """Every node class of ``mbmf_ros.nodes``, by the name of its module, which is the node's."""
     found = {}
     for info in pkgutil.iter_modules(mbmf_ros.nodes.__path__):

@@ -101,9 +101,9 @@ class Traffic:
             return self._action()
         if kind in SENSORS and self._robot is not None:
             return self._sensor(kind)
-        message = kind()
+        message: Any = kind()
         if kind is Model:
-            self._version = min(max(self._version + 1, self.bench.node.mpc.version), 2**32 - 1)
+            self._version = min(max(self._version + 1, self._in_force()), 2**32 - 1)
             message = Model(version=self._version, robot=SPEC.name, profile="body", weights=self._model)
             message.layout_hash = _layout_hash()
         elif kind is PathMessage:
@@ -159,9 +159,14 @@ class Traffic:
         message.plan = doubles(self._rng.uniform(-0.4, 0.4, 3 * SPEC.nu))
         return message
 
+    def _in_force(self) -> int:
+        """Version of the model that the controller goes by; it takes no earlier one."""
+        return getattr(self.bench.node, "mpc").version  # noqa: B009  # of nodes only the controller has one
+
     def _sensor(self, kind: Any) -> Any:
         assert self._robot is not None
-        m, message = standing(), kind()
+        m = standing()
+        message: Any = kind()
         message.header.stamp = time_message(round(1e9 * (self.bench.clock.now_s + ROBOT_CLOCK_S)))
         if kind is JointState:
             message.name, message.position, message.velocity = self._robot.joints(m)

@@ -58,8 +58,8 @@ class Watch:
         new = self.state is None or (state.episode, state.tick) != (self.state.episode, self.state.tick)
         self._check("applied_action", state.applied_action, self.limit, rows=1 if state.tick else 0)
         self._check("pending_action", state.pending_action, self.limit, rows=None)
-        simulated = self.layer is not None and self.hardware is None and len(state.applied_action)
-        if new and simulated and not self.layer.passing and (np.array(state.applied_action) != self._safe).any():
+        stopped = self.layer is not None and not self.layer.passing and self.hardware is None
+        if new and stopped and len(state.applied_action) and (np.array(state.applied_action) != self._safe).any():
             self.problems.append(f"moved while stopped: {state}")
         if new and self.layer is not None:
             self._limits.append(self.layer.config.action_limit)

@@ -12,7 +12,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("mbmf_ros.msg")
 
 from fuzz_names import NODES  # pyright: ignore[reportMissingImports]
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.ros
@@ -85,6 +85,7 @@ class Wire:
 @pytest.mark.parametrize("name", NODES)
 def test_a_node_survives_what_comes_over_the_wire(name, context, tmp_path):
     from fuzz_bytes import corrupted
+    from fuzz_campaign import generating
     from fuzz_messages import made_up
     from fuzz_nodes import make
     from rclpy.serialization import serialize_message
@@ -96,13 +97,7 @@ def test_a_node_survives_what_comes_over_the_wire(name, context, tmp_path):
     wire.until(lambda: all(client.server_is_ready() for client in wire.actions), "the action servers")
 
     @seed(11)
-    @settings(
-        max_examples=ROUNDS,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        deadline=None,
-        database=None,
-    )
+    @generating(ROUNDS)
     @given(st.data())
     def go(data):
         for publisher, kind in wire.topics:
