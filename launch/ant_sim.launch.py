@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from launch import LaunchDescription
 
-from mbmf_ros.bringup import graph
+from mbmf_ros.graphs import graph
 from mbmf_ros.launching import description
 
 

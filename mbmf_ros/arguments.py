@@ -12,6 +12,7 @@ from typing import Any
 from mbmf_ros.errors import MbmfError, unknown
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+BRIDGES = ("sim", "hardware")
 PLANNERS = ("random_shooting", "icem", "mppi")
 
 Value = bool | int | float | str
@@ -24,20 +25,27 @@ def argument(default: Any, text: str, low: float = -math.inf, choices: tuple[str
 
 @dataclass(frozen=True)
 class SimArguments:
-    """What can be chosen when a simulated robot is brought up.
+    """What can be chosen when a robot is brought up, simulated unless the hardware bridge is asked for.
 
     None means: not chosen, so the parameter file or else the node itself decides.
     """
 
     namespace: str = argument("", "ROS namespace of the robot")
-    use_sim_time: bool = argument(True, "nodes follow the simulation's /clock")
+    robot: str | None = argument(None, "the robot of the graph hardware; the one of its hardware file if not given")
+    bridge: str | None = argument(
+        None, f"what is behind state and action: {' or '.join(BRIDGES)}, a real robot", choices=BRIDGES
+    )
+    config: str | None = argument(None, "hardware file of the robot (YAML), or the name of one in config/hardware")
+    stand_in: bool = argument(False, "start a stand-in for the robot as well, behind the hardware bridge")
+    auto_enable: bool = argument(False, "the hardware bridge enables itself; with stand_in only")
+    use_sim_time: bool = argument(True, "nodes follow the simulation's /clock; never with the hardware bridge")
     publish_clock: bool | None = argument(None, "the simulation publishes /clock; false for all robots but one")
     params_file: str | None = argument(None, "parameters on top of config/<robot>.yaml; sections /** or /**/<node>")
     model_path: str | None = argument(None, "dynamics model (safetensors); the shipped one if not given")
     learn: bool = argument(False, "start without a model (unless model_path is given), explore, learn, go on learning")
     planner: str | None = argument(None, f"planner of the controller: {', '.join(PLANNERS)}", choices=PLANNERS)
     seed: int | None = argument(None, "seed of the simulation's noise and of the planner", low=0)
-    demo: bool = argument(True, "walk the demonstration path after the start")
+    demo: bool | None = argument(None, "walk the demonstration path after the start; if not given, in simulation only")
     sync_mode: bool | None = argument(None, "lock-step: the simulation waits for the controller")
     real_time_factor: float | None = argument(None, "simulated seconds per second; 0: as fast as possible", low=0)
     headless: bool = argument(False, "no cockpit and no RViz")

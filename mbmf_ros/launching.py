@@ -1,4 +1,4 @@
-"""What the launch files have in common: a node graph of ``mbmf_ros.bringup``, which ``mbmf up`` uses too."""
+"""What the launch files have in common: a node graph of ``mbmf_ros.graphs``, which ``mbmf up`` uses too."""
 # ROS 2's launch is not on PyPI:
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
@@ -15,7 +15,8 @@ from launch.events.process import ProcessExited, ShutdownProcess
 from launch_ros.actions import Node
 
 from mbmf_ros.arguments import argument_texts, parse_arguments
-from mbmf_ros.bringup import BACK_OFF_S, BAD_INPUT_EXIT, Graph, Program, environment, programs, rviz_problem
+from mbmf_ros.bringup import Program, environment, programs, rviz_problem
+from mbmf_ros.graphs import BACK_OFF_S, BAD_INPUT_EXIT, Graph
 
 
 def description(graph: Graph, file: str) -> LaunchDescription:

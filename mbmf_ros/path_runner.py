@@ -1,6 +1,6 @@
 """A ROS 2 client that walks paths and measures how, over the interface that any other program has.
 
-Uses the action ``follow_waypoints``, the service ``sim_bridge/reset``, and the topics ``state`` and ``action``.
+Uses the action ``follow_waypoints``, the topics ``state`` and ``action``, and the bridge's services (mbmf_ros.starts).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.action.client import ActionClient
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
-from std_srvs.srv import Trigger
 
 from mbmf_ros.action import FollowWaypoints
 from mbmf_ros.control.follow import PathRun, planar_pose, to_odom
@@ -28,9 +28,11 @@ from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, pose_message, time_seconds
 from mbmf_ros.outing import Outing
 from mbmf_ros.robots import RobotSpec
+from mbmf_ros.starts import Stage, start_over
 from mbmf_ros.ticks import Tick, TickMatcher
 
 _ANSWER_S = 10.0  # wall time for a service, or for a goal's acceptance
+_GRANTED_S = 30.0  # wall time in which a hardware bridge's start-up checks have to pass
 _STATE_LOST_S = 10.0  # wall time without a new state
 _SETTLED_TICKS = 20
 _IDLE_S = 20.0  # wall time in which the controller has to set out
@@ -55,6 +57,7 @@ class ClientConfig:
         seed: as given to the simulation, for the record.
         up_timeout_s: wall time that the graph may take to come up [s].
         odom_frame: frame of the goals that are sent.
+        bridge: what is behind `state` and `action`: sim, or hardware, which is a stand-in.
     """
 
     paths: str
@@ -64,6 +67,7 @@ class ClientConfig:
     seed: int = 0
     up_timeout_s: float = 60.0
     odom_frame: str = "odom"
+    bridge: str = "sim"
 
 
 class PathRunner(Node):
@@ -88,7 +92,7 @@ class PathRunner(Node):
         self.create_subscription(LearnerStatus, "dynamics_learner/status", self._on_learner, qos.LATCHED)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.STATS)
         self._follow = ActionClient(self, FollowWaypoints, "follow_waypoints")
-        self._reset = self.create_client(Trigger, "sim_bridge/reset")
+        self._start = start_over(config.bridge, self)
 
     # Being up ---------------------------------------------------------------------------------------------------------
 
@@ -98,16 +102,14 @@ class PathRunner(Node):
         there = {name for name, where in self.get_node_names_and_namespaces() if where == namespace}
         lacks = [f"node {name}" for name in self.config.nodes if name not in there]
         if self.newest is None:
-            lacks.append(f"a message on topic state (from sim_bridge){self.ignored()}")
+            lacks.append(f"a message on topic state (from {self._start.bridge}){self.ignored()}")
         if not self.answered:
             lacks.append("a message on topic action (from mpc_controller)")
         if not self.learner_ready:  # a model that came later would cost control steps
             lacks.append("a message on topic dynamics_learner/status")
         if not self._follow.server_is_ready():
             lacks.append("action follow_waypoints (of waypoints)")
-        if not self._reset.service_is_ready():
-            lacks.append("service sim_bridge/reset")
-        return lacks
+        return lacks + self._start.missing()
 
     def wait_until_up(self) -> None:
         """Wait for the whole graph.
@@ -121,6 +123,8 @@ class PathRunner(Node):
                 f"the graph did not come up within {self.config.up_timeout_s:g} s; still missing: {lacks}"
             )
         self._heard_s = time.monotonic()
+        if self._newest().status == RobotState.STATUS_DISABLED:
+            self.reset_robot()  # which enables it
         # Where the last nodes are still starting, or the controller tries its model out, the first answers are late.
         self._until(lambda: self._in_time >= _SETTLED_TICKS, _ANSWER_S)
 
@@ -185,13 +189,27 @@ class PathRunner(Node):
 
     def reset_robot(self) -> Tick:
         """Put the robot at its start; returns the first state of the new episode."""
-        before = self._newest().episode
-        answer = self._answer(self._reset.call_async(Trigger.Request()), "service sim_bridge/reset")
-        if not answer.success:
-            raise GraphLostError(f"sim_bridge refused to reset the robot: {answer.message}")
-        if not self._until(lambda: self._newest().episode != before, _ANSWER_S):
-            raise GraphLostError("no state of a new episode arrived after sim_bridge/reset")
+        for stage in self._start.stages():
+            self._pass(stage)
         return self._newest()
+
+    def _pass(self, stage: Stage) -> None:
+        """Ask until it is granted, and wait until that shows."""
+        before, refused, what = self._newest(), "", f"{self._start.bridge}: to {stage.what}"
+
+        def granted() -> bool:
+            nonlocal refused
+            refused = stage.request(self._ask)
+            return not refused
+
+        if not self._until(granted, _GRANTED_S):
+            raise GraphLostError(f"{what} was refused: {refused}")
+        since = self._newest()
+        if not self._until(lambda: stage.done(before, since, self._newest()), _ANSWER_S):
+            raise GraphLostError(f"{what} was granted, but no state shows it (status {self._newest().status})")
+
+    def _ask(self, client: Client, request: Any) -> Any:
+        return self._answer(client.call_async(request), f"service {client.srv_name}")
 
     def _send(self, goal: np.ndarray) -> Any:
         """Send waypoints (W, 2), odometry frame; returns the handle of the accepted goal."""
@@ -225,7 +243,7 @@ class PathRunner(Node):
         if silent_s > _STATE_LOST_S:
             raise GraphLostError(
                 f"no state arrived for {silent_s:.0f} s{self.ignored()}; "
-                "is sim_bridge alive, paused, or without controller?"
+                f"is {self._start.bridge} alive, paused, or without controller?"
             )
 
     def _until(self, done: Callable[[], bool], timeout_s: float) -> bool:
@@ -267,6 +285,8 @@ class PathRunner(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
+            if status.name.rpartition("/")[0] != self.get_namespace().strip("/"):
+                continue  # /diagnostics is everybody's
             self.troubles.pop(status.name, None)
             if status.level == DiagnosticStatus.ERROR:
                 self.troubles[status.name] = status.message

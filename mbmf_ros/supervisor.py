@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from mbmf_ros.bringup import BACK_OFF_S, BAD_INPUT_EXIT, Role
+from mbmf_ros.graphs import BACK_OFF_S, BAD_INPUT_EXIT, Role
 
 COLORS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
 FORGIVEN_AFTER_S = 60.0  # a program that ran this long has its earlier deaths forgotten

@@ -14,8 +14,9 @@ from pathlib import Path
 import tyro
 
 from mbmf_ros.arguments import SimArguments, argument
-from mbmf_ros.bringup import REQUIRED, Program, environment, graph, graph_names, programs, rviz_problem
+from mbmf_ros.bringup import Program, environment, programs, rviz_problem
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.graphs import REQUIRED, Graph, chosen, graph, graph_names
 from mbmf_ros.supervisor import Command, Supervisor
 
 # Everything runs on this machine: nobody else's nodes should meet ours by accident.
@@ -64,10 +65,13 @@ def plan(config: UpConfig) -> tuple[list[Command], list[str]]:
         raise MbmfError("--json: there are no results without --paths FILE")
     if config.paths and config.learn and config.model_path is None:
         raise MbmfError("--learn starts without a model, which cannot walk --paths: name one with --model-path as well")
+    behind = chosen(graph(config.graph), config)
+    if config.paths and behind.bridge == "hardware" and not config.stand_in:
+        raise MbmfError("--paths: each path begins at the start, where nobody can put a real robot back to from here")
     if config.paths:
         _check_paths(config)
         config = dataclasses.replace(config, demo=False)
-    running, remarks = programs(graph(config.graph), config), []
+    running, remarks = programs(behind, config), []
     _check_ros()
     problem = rviz_problem()
     if problem and any(program.name == "rviz2" for program in running):
@@ -79,7 +83,7 @@ def plan(config: UpConfig) -> tuple[list[Command], list[str]]:
         extra["RCUTILS_COLORIZED_OUTPUT"] = "1"
     commands = [_command(program, config, extra) for program in running]
     if config.paths:
-        commands.append(_client(config, running, extra))
+        commands.append(_client(config, behind, running, extra))
     return commands, remarks
 
 
@@ -119,12 +123,13 @@ def _command(program: Program, config: UpConfig, extra: dict[str, str]) -> Comma
     return Command(program.name, (*start, *program.arguments, *ros), program.role, extra)
 
 
-def _client(config: UpConfig, running: list[Program], extra: dict[str, str]) -> Command:
+def _client(config: UpConfig, behind: Graph, running: list[Program], extra: dict[str, str]) -> Command:
     """The process that walks the paths; everything ends with it."""
     what = {
         "paths": str(config.paths),
         "json": str(config.json.expanduser()) if config.json else None,
-        "robot": graph(config.graph).robot,
+        "robot": behind.robot,
+        "bridge": behind.bridge,
         "nodes": [program.name for program in running if program.module],
         "seed": config.seed or 0,
         "up_timeout_s": config.up_timeout_s,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from mbmf_ros import arguments
 from mbmf_ros.arguments import SimArguments, argument_texts, parse_arguments
-from mbmf_ros.bringup import ANT_SIM, check_params_file, environment, graph, graph_names, programs, rviz_problem
+from mbmf_ros.bringup import environment, programs, rviz_problem
 from mbmf_ros.config import override
 from mbmf_ros.control import planners
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.graphs import ANT_SIM, graph, graph_names
+from mbmf_ros.params_file import check_params_file
 from mbmf_ros.robots import robot
 from mbmf_ros.run_folder import RUN_VARIABLE
 
@@ -163,7 +167,10 @@ def test_files_that_do_not_exist_are_named():
         by_name(params_file="nowhere.yaml")
 
 
-@pytest.mark.parametrize("name", graph_names())
+SIMULATED = [name for name in graph_names() if graph(name).bridge == "sim"]
+
+
+@pytest.mark.parametrize("name", SIMULATED)
 def test_every_graph_comes_with_its_files(name):
     chosen = graph(name)
     assert chosen.robot == robot(chosen.robot).name
@@ -195,7 +202,7 @@ def test_an_unknown_graph_is_named():
 def test_good_parameter_files_pass(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    check_params_file(path, ANT_SIM)
+    check_params_file(path, NODES)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +226,7 @@ def test_bad_parameter_files_are_named(tmp_path, text, cause):
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(MbmfError) as caught:
-        check_params_file(path, ANT_SIM)
+        check_params_file(path, NODES)
     assert cause in str(caught.value)
     assert "params.yaml" in str(caught.value)
 
@@ -232,19 +239,23 @@ def test_the_nodes_have_the_parameters_that_the_graph_sets():
     pytest.importorskip("rclpy")
     import importlib
 
-    for node in ANT_SIM.nodes:
+    for node in {node.name: node for name in graph_names() for node in graph(name).nodes}.values():
         module = importlib.import_module(f"mbmf_ros.nodes.{node.name}")
         assert callable(module.main)
-        classes = [value for value in vars(module).values() if isinstance(value, type)]
-        ours = [value for value in classes if value.__module__.startswith("mbmf_ros.nodes.")]
-        configs = [value for value in ours if value.__name__.endswith("Config")]
-        names = {field.name for config in configs for field in dataclasses.fields(config)}
-        assert set(node.takes.values()) <= names, node.name
-        assert "robot" in names, node.name  # config/ant.yaml gives it to all
+        named = {getattr(value, "__module__", "") for value in vars(module).values() if callable(value)}
+        ours = [sys.modules[name] for name in sorted(named) if name and name.startswith("mbmf_ros.nodes.")]
+        classes = [value for one in ours for value in vars(one).values() if isinstance(value, type)]
+        configs = [value for value in classes if value.__name__.endswith("Config") and dataclasses.is_dataclass(value)]
+        fields: dict[str, Any] = {field.name: field for config in configs for field in dataclasses.fields(config)}
+        for parameter in node.takes.values():
+            section, _, name = parameter.rpartition(".")
+            inside = dataclasses.fields(fields[section].default_factory()) if section else fields.values()
+            assert name in {field.name for field in inside}, node.name
+        assert "robot" in fields, node.name  # config/ant.yaml gives it to all
 
 
 @pytest.mark.ros
-@pytest.mark.parametrize("name", graph_names())
+@pytest.mark.parametrize("name", SIMULATED)
 def test_the_controller_takes_what_the_robots_file_says_and_the_preset_is_the_same(name):
     pytest.importorskip("rclpy")
     from mbmf_ros.control import presets

@@ -20,7 +20,10 @@ launch = pytest.importorskip("launch", reason="ROS 2's launch is not on PyPI")
 pytest.importorskip("launch_ros", reason="ROS 2's launch_ros is not on PyPI")
 
 FILE = Path(__file__).resolve().parent.parent / "launch" / "ant_sim.launch.py"
+HARDWARE_FILE = FILE.with_name("hardware.launch.py")
 NODES = ["sim_bridge", "mpc_controller", "dynamics_learner", "waypoints", "display", "cockpit"]
+HARDWARE_NODES = ["hardware_bridge", *NODES[1:], "hardware_stand_in"]
+PROGRAMS = [*NODES, "hardware_bridge", "hardware_stand_in"]
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +33,7 @@ def packages(tmp_path_factory, monkeypatch):
     before = os.environ.get("AMENT_PREFIX_PATH", "")
     programs = {"rviz2": {"rviz2": "signal.pause()"}}
     if not any((Path(prefix) / "lib/mbmf_ros/sim_bridge").exists() for prefix in before.split(os.pathsep)):
-        programs["mbmf_ros"] = {n: f"from mbmf_ros.nodes.{n} import main; sys.exit(main())" for n in NODES}
+        programs["mbmf_ros"] = {n: f"from mbmf_ros.nodes.{n} import main; sys.exit(main())" for n in PROGRAMS}
     for package, codes in programs.items():
         for folder in ("share/ament_index/resource_index/packages", f"lib/{package}", "bin"):
             (root / folder).mkdir(parents=True, exist_ok=True)
@@ -44,14 +47,19 @@ def packages(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("PATH", os.pathsep.join([str(root / "bin"), os.environ["PATH"]]))
 
 
-@pytest.fixture
-def description():
-    loaded = importlib.util.spec_from_file_location("ant_sim_launch", FILE)
+def load(file: Path) -> Any:
+    """The description that a launch file makes."""
+    loaded = importlib.util.spec_from_file_location(file.name.replace(".", "_"), file)
     assert loaded
     assert loaded.loader
     module = importlib.util.module_from_spec(loaded)
     loaded.loader.exec_module(module)
     return module.generate_launch_description()
+
+
+@pytest.fixture
+def description():
+    return load(FILE)
 
 
 class Started:
@@ -148,6 +156,20 @@ def test_rviz_takes_the_file_that_was_chosen(description, monkeypatch, tmp_path)
 def test_rviz_takes_our_file_by_default(description, monkeypatch):
     monkeypatch.setenv("DISPLAY", ":0")
     assert "config/ant_sim.rviz" in Started(description, monkeypatch, rviz="true").commands["rviz2"]
+
+
+def test_one_argument_swaps_the_simulator_for_hardware(description, monkeypatch):
+    swapped = Started(description, monkeypatch, bridge="hardware", config="ant_stand_in")
+    assert list(swapped.commands) == HARDWARE_NODES[:-1]
+    assert "bridge: hardware_bridge" in swapped.commands["cockpit"]
+
+
+def test_the_hardware_launch_file_brings_up_bridge_and_stand_in(monkeypatch):
+    started = Started(load(HARDWARE_FILE), monkeypatch, robot="ant", config="ant_stand_in", stand_in="true")
+    assert list(started.commands) == HARDWARE_NODES
+    for node in ("hardware_bridge", "hardware_stand_in"):
+        assert "config/hardware/ant_stand_in.yaml" in started.commands[node]
+    assert all("use_sim_time: true" not in command for command in started.commands.values())
 
 
 # Under `ros2 launch` --------------------------------------------------------------------------------------------------

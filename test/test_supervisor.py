@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mbmf_ros.bringup import ESSENTIAL, OPTIONAL, REQUIRED, RESTART, Role
+from mbmf_ros.graphs import ESSENTIAL, OPTIONAL, REQUIRED, RESTART, Role
 from mbmf_ros.supervisor import Command, Supervisor
 
 WAIT = "import signal; print('up', flush=True); signal.pause()"
@@ -173,7 +173,7 @@ def test_the_environment_arrives_in_a_process_group_of_its_own():
 
 SCRIPT = """
 import sys
-from mbmf_ros.bringup import REQUIRED
+from mbmf_ros.graphs import REQUIRED
 from mbmf_ros.supervisor import Command, Supervisor
 code = "import os, signal; print('pid', os.getpid(), flush=True); signal.pause()"
 stubborn = "import os, signal; signal.signal(2, signal.SIG_IGN); signal.signal(15, signal.SIG_IGN); " + code

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import tyro
 
-from mbmf_ros.bringup import REQUIRED, environment, graph
+from mbmf_ros.bringup import environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.experiments.live_analysis import analyse, read_rows
 from mbmf_ros.experiments.provenance import revision
+from mbmf_ros.graphs import REQUIRED, graph
 from mbmf_ros.robots import robot
 from mbmf_ros.supervisor import Command, Supervisor
 from mbmf_ros.up import UpConfig, plan

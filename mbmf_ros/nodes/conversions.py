@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Twist
+from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Twist, Vector3
 from nav_msgs.msg import Path as PathMessage
 
 from mbmf_ros.data.episodes import measurement_from as measurement_from  # it serves logs without ROS as well
@@ -33,6 +33,16 @@ def time_message(nanoseconds: int) -> Time:
     """The stamp ``nanoseconds`` after the epoch."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return Time(sec=seconds, nanosec=rest)
+
+
+def set_vector(message: Point | Vector3, values: np.ndarray) -> None:
+    """Write x, y and z (3,) into a message."""
+    message.x, message.y, message.z = values.tolist()
+
+
+def set_quaternion(message: Quaternion, q: np.ndarray) -> None:
+    """Write a quaternion (4,), w first, into a message."""
+    message.w, message.x, message.y, message.z = q.tolist()
 
 
 # Robot state and action -----------------------------------------------------------------------------------------------

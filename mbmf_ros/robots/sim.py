@@ -160,8 +160,16 @@ class Simulation:
         Raises:
             MbmfError: the simulation diverged.
         """
-        self.data.ctrl[self._at.ctrl] = np.clip(action, -1.0, 1.0)
-        mujoco.mj_step(self.model, self.data, self.spec.substeps)
+        return self.advance(action, self.spec.substeps)
+
+    def advance(self, control: np.ndarray, substeps: int) -> np.ndarray:
+        """Hold ``control`` (nu,), clipped to [-1, 1], for some physics steps; returns the measurement after them.
+
+        Raises:
+            MbmfError: the simulation diverged.
+        """
+        self.data.ctrl[self._at.ctrl] = np.clip(control, -1.0, 1.0)
+        mujoco.mj_step(self.model, self.data, substeps)
         m = self.measure()
         if not np.isfinite(m).all():
             raise MbmfError(f"the simulation of {self.spec.name!r} diverged at {self.data.time:.2f} s")
@@ -170,6 +178,19 @@ class Simulation:
     def joint_torque(self) -> np.ndarray:
         """Torque [N m] of the actuators on each joint, (joints,), over the last physics step."""
         return self.data.qfrc_actuator[self._at.joint_v].copy()
+
+    @property
+    def full_torque(self) -> np.ndarray:
+        """Torque [N m] of each actuator on its joint at a control of 1, (nu,)."""
+        return self.model.actuator_gear[self._at.ctrl, 0].copy()
+
+    def specific_force(self) -> np.ndarray:
+        """What an accelerometer at the base's origin feels [m/s^2], base frame, (3,): at rest 9.81 upwards."""
+        mujoco.mj_rnePostConstraint(self.model, self.data)
+        acceleration = np.empty(6)
+        kind = mujoco.mjtObj.mjOBJ_XBODY
+        mujoco.mj_objectAcceleration(self.model, self.data, kind, self._at.base, acceleration, 1)
+        return acceleration[3:]
 
     def center_of_mass(self) -> np.ndarray:
         """Position [m] and velocity [m/s] of the robot's centre of mass now, (6,), odometry frame."""

@@ -150,3 +150,31 @@ def test_joint_ranges_are_in_the_specs_order_and_infinite_where_there_are_none()
 def test_a_positive_action_pushes_its_joint_up(name):
     model = build_model(robot(name))
     assert (model.actuator_gear[:, 0] > 0).all()
+
+
+def test_in_pieces_it_is_the_same_motion():
+    start, actions = starts_and_actions(1, 10)
+    whole, pieces = Simulation(SPEC), Simulation(SPEC)
+    assert np.array_equal(whole.reset(start[0]), pieces.reset(start[0]))
+    for action in actions[0]:
+        for _ in range(SPEC.substeps):
+            pieces.advance(action, 1)
+        np.testing.assert_array_equal(pieces.measure(), whole.step(action))
+
+
+def test_an_accelerometer_feels_the_floor_and_nothing_in_free_fall():
+    simulation = Simulation(SPEC)
+    for _ in range(40):
+        simulation.step(np.zeros(SPEC.nu))
+    np.testing.assert_allclose(simulation.specific_force(), [0.0, 0.0, 9.81], atol=0.3)
+    m = start_measurement(SPEC)
+    m[2] += 3.0
+    simulation.reset(m)
+    simulation.advance(np.zeros(SPEC.nu), 1)
+    np.testing.assert_allclose(simulation.specific_force(), 0.0, atol=0.3)
+
+
+def test_full_torque_is_what_a_control_of_one_gives():
+    simulation = Simulation(SPEC)
+    simulation.advance(np.ones(SPEC.nu), 1)
+    np.testing.assert_allclose(simulation.joint_torque(), simulation.full_torque)  # the ant drives every joint

@@ -1,0 +1,14 @@
+"""A real robot: ``ros2 launch mbmf_ros hardware.launch.py robot:=ant config:=FILE``; ``--show-args`` lists more."""
+# ROS 2's launch is not on PyPI:
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from launch import LaunchDescription
+
+from mbmf_ros.graphs import graph
+from mbmf_ros.launching import description
+
+
+def generate_launch_description() -> LaunchDescription:
+    return description(graph("hardware"), __file__)

@@ -1,0 +1,1 @@
+"""A robot that is not there: physics, drives, sensors, radio and clock behind the topics that a real one has."""
