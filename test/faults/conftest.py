@@ -1,0 +1,134 @@
+"""The graphs that the tests of this folder break, one at a time; each is brought up once and used until it ends."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+# So that a busy computer, with tests beside it, does not fail what it does not test.
+QUICK = "/**/mpc_controller:\n  ros__parameters:\n    icem: {batch_size: 64, time_steps: 12}\n"
+UNHURRIED = {"rate": 50.0, "max_age": 0.15}
+DISK_MB = 48
+_ALONE = ("unshare", "--map-root-user", "--mount")
+
+
+class Graphs:
+    """Brings up what is asked for, and takes down what was up before."""
+
+    def __init__(self, folder: Path):
+        self._folder, self._kind, self._graph = folder, "", None
+        self.disk: Path | None = None
+        self.checked: tuple[int, int] = (0, -1)
+
+    def get(self, kind: str) -> Any:
+        """The graph ``sim`` or ``real``, walking."""
+        if self._graph is not None and (kind != self._kind or self._graph.process.poll() is not None):
+            self.close()
+        if self._graph is None:
+            self._kind, self._graph = kind, self._simulated() if kind == "sim" else self._real()
+        return self._graph
+
+    def _home(self) -> Path:
+        home = self._folder / f"home{len(list(self._folder.iterdir()))}"
+        (home / "disk").mkdir(parents=True)
+        (home / "params.yaml").write_text(QUICK)
+        return home
+
+    def _simulated(self) -> Any:
+        """The simulated ant; it logs to a small disk, where the kernel lets us mount one for it."""
+        from fault_graph import FaultGraph
+
+        home = self._home()
+        mount = f'mount -t tmpfs -o size={DISK_MB}m tmpfs {home / "disk"} && exec "$@"'
+        wrap = (*_ALONE, "sh", "-c", mount, "sh")
+        may = subprocess.run([*wrap, "true"], capture_output=True, check=False).returncode == 0
+        words = ["ant_sim", "--demo", "False", "--cockpit-port", "0", "--record", str(home / "disk" / "log")]
+        graph = FaultGraph(
+            [*words, "--params-file", str(home / "params.yaml")], home, "sim_bridge", wrap if may else ()
+        )
+        seen = Path(f"/proc/{graph.process.pid}/root{home / 'disk'}") if may else home / "disk"
+        self.disk, self.log, self.checked = seen if may else None, seen / "log", (0, -1)
+        return graph
+
+    def _real(self) -> Any:
+        """The ant's stand-in behind the hardware bridge."""
+        from fault_graph import FaultGraph
+
+        from mbmf_ros.config import load_yaml
+        from mbmf_ros.shared_files import shared_file
+
+        home = self._home()
+        content = load_yaml(shared_file("config", "hardware", "ant_stand_in.yaml"))
+        for name in ("joint_states", "imu", "pose"):
+            content[name] |= UNHURRIED
+        (home / "robot.yaml").write_text(yaml.safe_dump(content | {"safety": {"ramp": 0.2}}))
+        words = ["hardware", "--config", str(home / "robot.yaml"), "--stand-in", "--headless"]
+        words += ["--record", str(home / "disk" / "log"), "--params-file", str(home / "params.yaml")]
+        self.disk, self.log, self.checked = None, home / "disk" / "log", (0, -1)
+        return FaultGraph(words, home, "hardware_bridge")
+
+    def close(self) -> None:
+        if self._graph is not None:
+            self._graph.close()
+            self._graph = None
+
+
+@pytest.fixture(scope="package")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graphs]:
+    """See the class."""
+    graphs = Graphs(tmp_path_factory.mktemp("faults"))
+    yield graphs
+    graphs.close()
+
+
+@pytest.fixture(scope="session")
+def draw() -> random.Random:
+    """For moments that no one chose; the seed is told where a test fails."""
+    print(f"moments drawn with seed {os.getpid()}")
+    return random.Random(os.getpid())
+
+
+@pytest.fixture
+def sim(graphs: Graphs) -> Iterator[Any]:
+    """The simulated ant, walking. After the test: everything in the log is paired rightly, by physics."""
+    from pairs import check_physics, logged
+
+    graph = graphs.get("sim")
+    graph.walk()
+    yield graph
+    if graph.process.poll() is not None:
+        return
+    heard = graph.ticks[-1].key
+    states: list[Any] = []
+
+    def complete() -> bool:
+        states[:] = logged(graphs.log, graphs.checked)
+        return bool(states) and (states[-1].episode, states[-1].tick) >= heard
+
+    graph.until(complete, "the log of what was heard")
+    checked = check_physics(states)
+    graphs.checked = states[-1].episode, states[-1].tick - 1
+    print(f"{checked} logged transitions replayed by physics")
+
+
+@pytest.fixture
+def moment(draw: random.Random) -> Any:
+    """Waits for a random moment of a random control period of a graph."""
+
+    def wait(graph: Any) -> None:
+        import time
+
+        graph.reach(draw.randint(1, 30))
+        later = time.monotonic() + draw.uniform(0.0, 0.05)
+        graph.until(lambda: time.monotonic() >= later, "the moment")
+
+    return wait

@@ -1,0 +1,63 @@
+"""Whether what was logged is true: each action is the one that led from its state to the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mbmf_ros.data.bag import StateReader, bag_files
+from mbmf_ros.data.episodes import measurement_from
+from mbmf_ros.robots import robot
+from mbmf_ros.robots.sim import Simulation
+
+SPEC = robot("ant")
+TOLERANCE = 1e-3  # of a measurement, SI units; the solver's warm start is not part of a measurement
+TOLD_APART = 20 * TOLERANCE
+
+
+def logged(folder: Path, after: tuple[int, int] = (0, -1)) -> list:
+    """The states in a log, each once, in order, from those later than episode and tick ``after`` on."""
+    unique = {}
+    for heard in StateReader(bag_files(folder)):
+        if heard.state is not None and (heard.state.episode, heard.state.tick) > after:
+            unique.setdefault((heard.state.episode, heard.state.tick), heard.state)
+    return list(unique.values())
+
+
+def transitions(states: list) -> list[tuple]:
+    """Those that follow each other."""
+    return [
+        (before, after)
+        for before, after in zip(states, states[1:], strict=False)
+        if after.episode == before.episode and after.tick == before.tick + 1
+    ]
+
+
+def replayed(pairs: list[tuple]) -> tuple[np.ndarray, np.ndarray]:
+    """How far physics, started where the first state of each pair was measured, ends from the second.
+
+    Returns:
+        Largest difference with the action that was logged with the pair, (pairs,), and with the one of the pair before.
+    """
+    simulation, right, wrong = Simulation(SPEC), [], []
+    previous = np.array(SPEC.safe_action)
+    for before, after in pairs:
+        start, end = measurement_from(before, SPEC), measurement_from(after, SPEC)
+        action = np.array(after.applied_action)
+        for errors, tried in ((right, action), (wrong, previous)):
+            simulation.reset(start)
+            errors.append(float(np.abs(simulation.step(tried) - end).max()))
+        previous = action
+    return np.array(right), np.array(wrong)
+
+
+def check_physics(states: list) -> int:
+    """Fails where a logged action is not the one that moved the simulated robot; returns the number of transitions."""
+    pairs = transitions(states)
+    right, wrong = replayed(pairs)
+    moved = wrong > TOLD_APART
+    assert moved.sum() > 0.3 * len(pairs), "the robot hardly moved: a wrong action would not be noticed"
+    worst = int(right.argmax())
+    assert right.max() < TOLERANCE, f"tick {pairs[worst][1].tick}: physics ends {right.max():.2g} away"
+    return len(pairs)
