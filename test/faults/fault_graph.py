@@ -100,9 +100,11 @@ class FaultGraph:
     # Listening --------------------------------------------------------------------------------------------------------
 
     def _on_state(self, message: RobotState) -> None:
-        self.last = message
-        if not self.ticks or (message.episode, message.tick) != self.ticks[-1].key:
+        key = message.episode, message.tick
+        if not self.ticks or key > self.ticks[-1].key:  # an earlier one is a test's own
             self.ticks.append(Tick(message, time.monotonic()))
+        if key == self.ticks[-1].key:
+            self.last = message
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.status |= {status.name: status for status in message.status}
@@ -150,14 +152,14 @@ class FaultGraph:
 
     def refused(self, node: str) -> int:
         """Messages that a node has refused, as its diagnostics tell."""
-        return sum(int(value) for key, value in self.counts(node).items() if key.startswith("rejected"))
+        return sum(int(value) for key, value in self.counts(node).items() if key.startswith("refused: "))
 
     # Walking ----------------------------------------------------------------------------------------------------------
 
     @property
     def xy(self) -> np.ndarray:
         """Where the robot says that it is [m] (2,)."""
-        position = self.last.pose.position
+        position = self.ticks[-1].state.pose.position
         return np.array([position.x, position.y])
 
     @property

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from pathlib import Path
 
 import numpy as np
 
 from mbmf_ros.data.bag import StateReader, bag_files
 from mbmf_ros.data.episodes import measurement_from
+from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot
 from mbmf_ros.robots.sim import Simulation
 
@@ -16,20 +19,22 @@ TOLERANCE = 1e-3  # of a measurement, SI units; the solver's warm start is not p
 TOLD_APART = 20 * TOLERANCE
 
 
-def logged(folder: Path, after: tuple[int, int] = (0, -1)) -> list:
-    """The states in a log, each once, in order, from those later than episode and tick ``after`` on."""
+def logged(folder: Path, first: tuple[int, int]) -> list:
+    """The well-formed states in a log, each once, in order, from episode and tick ``first`` on."""
     unique = {}
     for heard in StateReader(bag_files(folder)):
-        if heard.state is not None and (heard.state.episode, heard.state.tick) > after:
-            unique.setdefault((heard.state.episode, heard.state.tick), heard.state)
-    return list(unique.values())
+        if heard.state is not None and (heard.state.episode, heard.state.tick) >= first:
+            with contextlib.suppress(MbmfError):  # the log takes everything; who reads it refuses what is malformed
+                measurement_from(heard.state, SPEC)
+                unique.setdefault((heard.state.episode, heard.state.tick), heard.state)
+    return [unique[key] for key in sorted(unique)]
 
 
 def transitions(states: list) -> list[tuple]:
     """Those that follow each other."""
     return [
         (before, after)
-        for before, after in zip(states, states[1:], strict=False)
+        for before, after in itertools.pairwise(states)
         if after.episode == before.episode and after.tick == before.tick + 1
     ]
 
