@@ -78,7 +78,7 @@ class MpcControllerNode(Node):
         self.timeline = Timeline()
         self.steps, self.planning_errors = 0, 0
         self._answer: RobotAction | None = None
-        self._episode, self._stamp_s, self._path_stamp_s = -1, float("-inf"), float("-inf")
+        self._episode, self._tick, self._stamp_s, self._path_stamp_s = -1, 0, float("-inf"), float("-inf")
         self._last_error, self._task, self._status = "", "idle", RobotState.STATUS_ACTIVE
         self._received_s, self._answered_s, self._shown_s = float("-inf"), float("nan"), float("-inf")
         self._plan_times: deque[float] = deque(maxlen=200)
@@ -205,14 +205,15 @@ class MpcControllerNode(Node):
     def _begin_episode_if_new(self, message: RobotState) -> None:
         """Forget the old episode; a path that was made for the new one stays, though it came before this state."""
         stamp_s = time_seconds(message.header.stamp)
-        if message.episode != self._episode or stamp_s < self._stamp_s:
+        restarted = stamp_s < self._stamp_s or message.tick < self._tick  # a bridge, which may count as it did before
+        if message.episode != self._episode or restarted:
             start_s = stamp_s - message.tick * self.spec.dt_s
             tracker = self.mpc.tracker
             self.mpc.reset()
             made_since = start_s - 0.5 * self.spec.dt_s <= self._path_stamp_s <= stamp_s + CLOCKS_AGREE_S
             if tracker is not None and made_since:
                 self.mpc.set_path(tracker.path)
-        self._episode, self._stamp_s = message.episode, stamp_s
+        self._episode, self._tick, self._stamp_s = message.episode, message.tick, stamp_s
 
     def _step(self, m: np.ndarray, status: int, pending: np.ndarray) -> Step:
         """The answer to a measurement, for after the pending actions; the safe action where there is no other."""

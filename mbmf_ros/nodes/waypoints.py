@@ -99,7 +99,7 @@ class Waypoints(Node):
         if last is None:
             self._demonstrating &= seen.tick * self.spec.dt_s <= DEMO_START_S
             self._publish()
-        elif seen.episode != last.episode or stamp_s < last.stamp_s:
+        elif seen.episode != last.episode or stamp_s < last.stamp_s or seen.tick < last.tick:
             self._stop(Result.FALLEN, "the robot was reset; the path is cleared")
             self.route.clear()
         elif seen.tick == last.tick:

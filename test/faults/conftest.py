@@ -18,7 +18,8 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 QUICK = "/**/mpc_controller:\n  ros__parameters:\n    icem: {batch_size: 64, time_steps: 12}\n"
 UNHURRIED = {"rate": 50.0, "max_age": 0.15}
 DISK_MB = 48
-SIMULATED = {"sim_bridge", "mpc_controller", "dynamics_learner", "waypoints", "display", "cockpit"}
+OTHERS = {"mpc_controller", "dynamics_learner", "waypoints", "display"}
+SIMULATED, REAL = OTHERS | {"sim_bridge", "cockpit"}, OTHERS | {"hardware_bridge", "hardware_stand_in"}
 _ALONE = ("unshare", "--map-root-user", "--mount")
 
 
@@ -78,7 +79,8 @@ class Graphs:
         content = load_yaml(shared_file("config", "hardware", "ant_stand_in.yaml"))
         for name in ("joint_states", "imu", "pose"):
             content[name] |= UNHURRIED
-        (home / "robot.yaml").write_text(yaml.safe_dump(content | {"safety": {"ramp": 0.2}}))
+        content |= {"safety": {"ramp": 0.2}, "jump": {"distance": 0.5}}
+        (home / "robot.yaml").write_text(yaml.safe_dump(content))
         words = ["hardware", "--config", str(home / "robot.yaml"), "--stand-in", "--headless"]
         words += ["--record", str(home / "disk" / "log"), "--params-file", str(home / "params.yaml")]
         self.disk, self.log = None, home / "disk" / "log"
@@ -108,24 +110,49 @@ def draw() -> random.Random:
 @pytest.fixture
 def sim(graphs: Graphs) -> Iterator[Any]:
     """The simulated ant, walking. After the test: everything in the log is paired rightly, by physics."""
-    from pairs import check_physics, logged
+    from pairs import check_physics, logged, stamp_s
 
     graph = graphs.get("sim")
     graph.until(lambda: graph.status.keys() >= SIMULATED, "every node", timeout_s=120)
     graph.walk()
-    begun = graph.ticks[-1].key
+    begun_s = graph.ticks[-1].stamp_s
     graphs.log_may_have_gaps = False
     yield graph
-    heard = {tick.key for tick in graph.ticks if tick.key >= begun}
+    heard = {tick.stamp_s for tick in graph.ticks if tick.stamp_s >= begun_s}
     states: list[Any] = []
 
     def complete() -> bool:
-        states[:] = logged(graphs.log, begun)
-        there = {(state.episode, state.tick) for state in states}
+        states[:] = logged(graphs.log, begun_s)
+        there = {stamp_s(state) for state in states}
         return max(heard) in there if graphs.log_may_have_gaps else heard <= there
 
     graph.until(complete, "the log of what was heard")
     print(f"{check_physics(states)} logged transitions replayed by physics")
+
+
+@pytest.fixture
+def real(graphs: Graphs) -> Iterator[Any]:
+    """The stand-in behind the hardware bridge, walking. After the test: what is logged is what was commanded."""
+    from pairs import check_commands, logged, stamp_s
+    from std_srvs.srv import SetBool
+
+    from mbmf_ros.hardware.config import load_hardware
+    from mbmf_ros.msg import RobotState
+
+    graph = graphs.get("real")
+    graph.until(lambda: graph.status.keys() >= REAL, "every node", timeout_s=120)
+    if graph.last.status == RobotState.STATUS_DISABLED:
+        graph.until(lambda: graph.call(SetBool, "hardware_bridge/enable", data=True).success, "being enabled")
+    graph.walk()
+    begun_s, commands = graph.ticks[-1].stamp_s, len(graph.commands)
+    yield graph
+    heard_s = graph.ticks[-1].stamp_s
+    graph.until(lambda: heard_s in {stamp_s(state) for state in logged(graphs.log, begun_s)}, "the log")
+    hardware = load_hardware(graphs.log.parent.parent / "robot.yaml")
+    checked = check_commands(
+        logged(graphs.log, begun_s), [each for each, _ in graph.commands[max(0, commands - 5) :]], hardware
+    )
+    print(f"{checked} logged transitions found among the commands")
 
 
 @pytest.fixture

@@ -21,10 +21,11 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path as PathMessage
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from std_msgs.msg import Float64MultiArray
 
 from mbmf_ros.msg import RobotAction, RobotState, SafetyState
 from mbmf_ros.nodes import qos
-from mbmf_ros.nodes.conversions import pose_message
+from mbmf_ros.nodes.conversions import pose_message, time_seconds
 from mbmf_ros.robots import robot
 
 SPEC = robot("ant")
@@ -52,6 +53,11 @@ class Tick:
         return self.state.episode, self.state.tick
 
     @property
+    def stamp_s(self) -> float:
+        """When it was measured [s], by the bridge's clock."""
+        return time_seconds(self.state.header.stamp)
+
+    @property
     def applied(self) -> np.ndarray:
         """What was in force up to it, (nu,); empty at the start of an episode."""
         return np.array(self.state.applied_action)
@@ -70,6 +76,7 @@ class FaultGraph:
         ticks: the states told so far, each once.
         last: the newest state, with the status of the last time that it was told.
         actions: the controller's answers so far.
+        commands: a real robot's commands so far, and when they were heard [s, monotonic].
         safety: the newest of what the bridge's safety layer tells.
         status: each node's newest diagnostics.
     """
@@ -94,17 +101,22 @@ class FaultGraph:
         self.hear(RobotState, "state", qos.STATE_ALL, self._on_state)
         self.hear(RobotAction, "action", qos.STATE_ALL, self.actions.append)
         self.hear(SafetyState, f"{bridge}/safety", qos.LATCHED, lambda message: setattr(self, "safety", message))
+        self.commands: list[tuple[np.ndarray, float]] = []
+        self.hear(Float64MultiArray, "effort_controller/commands", qos.STATE_ALL, self._on_command)
         self.hear(DiagnosticArray, "/diagnostics", 10, self._on_diagnostics)
         self._path = self.probe.create_publisher(PathMessage, "follow_path", qos.CLICK)
 
     # Listening --------------------------------------------------------------------------------------------------------
 
     def _on_state(self, message: RobotState) -> None:
-        key = message.episode, message.tick
-        if not self.ticks or key > self.ticks[-1].key:  # an earlier one is a test's own
+        newest_s, stamp_s = self.ticks[-1].stamp_s if self.ticks else 0.0, time_seconds(message.header.stamp)
+        if stamp_s > newest_s:  # an earlier one is a test's own
             self.ticks.append(Tick(message, time.monotonic()))
-        if key == self.ticks[-1].key:
+        if stamp_s >= newest_s:
             self.last = message
+
+    def _on_command(self, message: Float64MultiArray) -> None:
+        self.commands.append((np.array(message.data), time.monotonic()))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.status |= {status.name: status for status in message.status}
