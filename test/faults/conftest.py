@@ -163,6 +163,7 @@ def moment(draw: random.Random) -> Any:
         import time
 
         graph.reach(draw.randint(1, 30))
+        graph.until(lambda: graph.walking and graph.ticks[-1].applied.any(), "a robot in motion")
         later = time.monotonic() + draw.uniform(0.0, 0.05)
         graph.until(lambda: time.monotonic() >= later, "the moment")
 

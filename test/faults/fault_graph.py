@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -19,6 +17,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path as PathMessage
+from node_processes import node_processes  # pyright: ignore[reportMissingImports]
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
@@ -237,14 +236,7 @@ class FaultGraph:
 
     def pids(self) -> dict[str, int]:
         """The node processes, by name."""
-        found = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):  # it has ended meanwhile
-                parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-                match = re.search(r"mbmf_ros\.nodes\.(\w+)", (stat.parent / "cmdline").read_text())
-                if parent == self.process.pid and match:
-                    found[match[1]] = int(stat.parent.name)
-        return found
+        return node_processes(self.process.pid)
 
     def kill(self, node: str, number: signal.Signals = signal.SIGKILL) -> tuple[int, float]:
         """Send a node a signal; returns the number of ticks heard before, and the time [s]."""
