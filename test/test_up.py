@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import math
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from node_processes import node_processes
 
 from mbmf_ros import up
 from mbmf_ros.dynamics.io import default_model_path
@@ -190,14 +190,7 @@ class Up:
 
     def nodes(self) -> dict[str, int]:
         """Its node processes: name and pid."""
-        found = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):  # it has ended meanwhile
-                parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-                match = re.search(r"mbmf_ros\.nodes\.(\w+)", (stat.parent / "cmdline").read_text())
-                if parent == self.process.pid and match:
-                    found[match[1]] = int(stat.parent.name)
-        return found
+        return node_processes(self.process.pid)
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ class SimBridgeConfig:
     start_noise: float = option(0.01, "standard deviation of the start state's joints [rad] and velocities", 0.0, 1.0)
     odom_frame: str = option("odom", "odometry frame")
     base_frame: str = option("base_link", "frame of the robot's base")
-    command_timeout: float = option(0.5, "a plan older than this is not played on [simulated s]; 0: no limit", 0.0)
     publish_clock: bool = option(True, "publish /clock; only one bridge may, or time would jump")
     reset_after_fall: bool = option(True, "start a new episode 1 s after a fall")
     disturbance: DisturbanceConfig = field(default_factory=DisturbanceConfig)

@@ -25,7 +25,7 @@ from mbmf_ros.hardware.estimator import Estimator
 from mbmf_ros.hardware.pairing import Pairing, Sent
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.nodes import qos
-from mbmf_ros.nodes.action_slot import ActionSlot, Choice
+from mbmf_ros.nodes.action_slot import NEVER, ActionSlot, Choice
 from mbmf_ros.nodes.answers import NO_ANSWER, NO_CONTROLLER, SOURCES, answer_from
 from mbmf_ros.nodes.conversions import doubles, fill_state, time_message
 from mbmf_ros.nodes.hardware_config import declare_hardware
@@ -58,10 +58,10 @@ class HardwareBridge(Node):
         self.estimator = Estimator(self.hardware)
         self.continuity = Continuity(spec, self.hardware.jump)
         self.pairing = Pairing(spec.dt_s, self._early, RobotState.SOURCE_PLAN)
-        self.slot = ActionSlot(spec, 0.0)
+        self.slot = ActionSlot(spec)
         self.rejects = Rejects()
         self.missed, self.overruns, self._reported = 0, 0, (0, 0)
-        self._choice = Choice(self._safe, "safe", False)
+        self._choice = Choice(self._safe, "safe", False, NEVER)
         self._no_answer = NO_CONTROLLER
         self._m: np.ndarray | None = None  # the newest measurement
         self._state: RobotState | None = None
@@ -120,12 +120,13 @@ class HardwareBridge(Node):
         due = not (self._early or self._immediate) or (self._immediate and not self._answered)
         if due or self._two_ahead:
             self._choose()
-        self.safety.update(None if causes and m is None else self._m, causes, self._no_answer)
+        seen = None if causes and m is None else self._m
+        self.safety.update(seen, causes, self._choice.unanswered, self._no_answer)
         if due:
             self._send(self._choice)
         else:
             self._stop_if_asked()
-        self.slot.begin(self.pairing.episode, max(self.pairing.tick, 0))
+        self.slot.begin(self.pairing.episode, max(self.pairing.tick, 0), 1 + max(skipped, 0))
         self._answered, self._skipped = False, m is None
         if m is not None:
             self._publish_new(m, past, now)
@@ -153,11 +154,9 @@ class HardwareBridge(Node):
 
     def _choose(self) -> None:
         """Decide on the next command: the answer, or what stands in for it."""
-        self.slot.timeout_s = self.safety.layer.config.command_timeout_periods * self.spec.dt_s
         connected = self.count_publishers(self._actions.topic_name) > 0
-        self._choice = choice = self.slot.take(connected)
-        silence = NO_QUESTION if self._skipped else NO_ANSWER if connected else NO_CONTROLLER
-        self._no_answer = silence if choice.source == "safe" else ""
+        self._choice = choice = self.slot.take(self.safety.layer.config.command_timeout_periods, connected)
+        self._no_answer = NO_QUESTION if self._skipped else NO_ANSWER if connected else NO_CONTROLLER
         if choice.missed and self.safety.layer.passing and not self._skipped:
             self.missed += 1
             self.get_logger().warning(

@@ -1,9 +1,10 @@
 """Model predictive controller behind the topics `state` and `action`: it follows `path`, or moves at `cmd_vel`.
 
 It plans in the callback of the state message: no timer, no stored latest state, no lock. Only the newest state is
-delivered; one that comes again (same episode and tick) gets the same answer again. A model that arrives on `model` is
-tried out right after a state was answered, when there is time for it, and then used from the next control step on; an
-earlier version than the one in force is refused. While there is no model the robot stands still, or explores.
+delivered; one that comes again (same episode and tick) gets the same answer again, one from before gets none. The
+newest model on `model` is tried out right after a state was answered, when there is time for it, at most once per
+MODEL_PERIOD_S, and then used from the next control step on; an earlier version than the one in force is refused. While
+there is no model the robot stands still, or explores.
 Which order holds is told in :mod:`mbmf_ros.nodes.orders`; a stopped or disabled robot takes no new velocity.
 """
 
@@ -45,10 +46,12 @@ from mbmf_ros.nodes.punctuality import Punctuality
 from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, run
 from mbmf_ros.nodes.stopped import check_takes_orders
+from mbmf_ros.nodes.timeline import OUTDATED, Timeline
 from mbmf_ros.robots import robot
 from mbmf_ros.threads import use_threads
 
 SHOWN_PERIOD_S = 0.1
+MODEL_PERIOD_S = 1.0  # trying a model out takes as long as planning: however fast they come, few steps wait for it
 UNUSED_S = 0.2  # without a state for that long nothing waits for a control step
 CLOCKS_AGREE_S = 1.0  # a path stamped later than this after the newest state is from before the bridge was restarted
 
@@ -72,10 +75,12 @@ class MpcControllerNode(Node):
         self.orders = Orders(self.mpc, config.cmd_vel_timeout, config.hold_at_goal, forward)
         self.explorer = Explorer(self.spec, config.exploration, config.seed) if config.explore else None
         self._offered: Model | None = None
+        self._tried_s = float("-inf")
         self.rejects = Rejects()
+        self.timeline = Timeline()
         self.steps, self.planning_errors = 0, 0
         self._answer: RobotAction | None = None
-        self._episode, self._stamp_s, self._path_stamp_s = -1, float("-inf"), float("-inf")
+        self._episode, self._tick, self._stamp_s, self._path_stamp_s = -1, 0, float("-inf"), float("-inf")
         self._last_error, self._task, self._status = "", "idle", RobotState.STATUS_ACTIVE
         self._received_s, self._answered_s, self._shown_s = float("-inf"), float("nan"), float("-inf")
         self._punctuality, self._published_ns = Punctuality(), 0
@@ -114,9 +119,10 @@ class MpcControllerNode(Node):
             self._take_model()
 
     def _take_model(self) -> None:
-        message, self._offered = self._offered, None
-        if message is None:
+        message, now_s = self._offered, time.perf_counter()
+        if message is None or now_s - self._tried_s < MODEL_PERIOD_S:
             return
+        self._offered, self._tried_s = None, now_s
         current = self.mpc.model
         try:
             if message.version < self.mpc.version:
@@ -182,6 +188,9 @@ class MpcControllerNode(Node):
             self.rejects.add("state", error)
             self.get_logger().warning(f"ignored a state: {error}", throttle_duration_sec=5.0)
             return
+        if self.timeline.outdated(time_seconds(message.header.stamp)):
+            self.rejects.add("state", OUTDATED)
+            return
         self._received_s, self._status = received_s, message.status
         if message.status == RobotState.STATUS_PAUSED:
             return
@@ -203,14 +212,15 @@ class MpcControllerNode(Node):
     def _begin_episode_if_new(self, message: RobotState) -> None:
         """Forget the old episode; a path that was made for the new one stays, though it came before this state."""
         stamp_s = time_seconds(message.header.stamp)
-        if message.episode != self._episode or stamp_s < self._stamp_s:
+        restarted = stamp_s < self._stamp_s or message.tick < self._tick  # a bridge, which may count as it did before
+        if message.episode != self._episode or restarted:
             start_s = stamp_s - message.tick * self.spec.dt_s
             tracker = self.mpc.tracker
             self.mpc.reset()
             made_since = start_s - 0.5 * self.spec.dt_s <= self._path_stamp_s <= stamp_s + CLOCKS_AGREE_S
             if tracker is not None and made_since:
                 self.mpc.set_path(tracker.path)
-        self._episode, self._stamp_s = message.episode, stamp_s
+        self._episode, self._tick, self._stamp_s = message.episode, message.tick, stamp_s
 
     def _step(self, m: np.ndarray, status: int, pending: np.ndarray) -> Step:
         """The answer to a measurement, for after the pending actions; the safe action where there is no other."""

@@ -66,9 +66,9 @@ class SafetyInterface:
 
     # Once per control period ------------------------------------------------------------------------------------------
 
-    def update(self, m: np.ndarray | None, causes: Sequence[str] = (), no_answer: str = "") -> Mode:
+    def update(self, m: np.ndarray | None, causes: Sequence[str], unanswered: int, no_answer: str) -> Mode:
         """See :meth:`Safety.update`; tells what has changed. Keep causes free of numbers that differ every time."""
-        mode = self.layer.update(self._now(), m, causes, no_answer)
+        mode = self.layer.update(self._now(), m, causes, unanswered, no_answer)
         self._tell()
         return mode
 

@@ -1,7 +1,7 @@
 """Simulated robot behind the topics `state` and `action`. It owns time.
 
 At tick k it publishes the state and awaits the answer to it. In real time the answer is applied one control period
-later; when it is not there by then, the next row of the last plan is, and then the safe action. In lock-step
+later; when it is not there by then, the next row of the last plan is, and soon the safe action. In lock-step
 (`sync_mode`) the robot waits for the answer, however long it takes. Missed ticks are never caught up with.
 
 A state is published again, with the same episode and tick, when its status changes, and twice a second while time
@@ -25,7 +25,7 @@ from std_srvs.srv import SetBool, Trigger
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.nodes import disturbances, qos, safety_interface
-from mbmf_ros.nodes.action_slot import ActionSlot, Choice
+from mbmf_ros.nodes.action_slot import NEVER, ActionSlot
 from mbmf_ros.nodes.answers import NO_ANSWER, NO_CONTROLLER, SOURCES, answer_from
 from mbmf_ros.nodes.bridge_config import SimBridgeConfig
 from mbmf_ros.nodes.conversions import doubles, fill_state, planar_pose_of, time_message
@@ -58,7 +58,7 @@ class SimBridge(Node):
         self.spec = robot(config.robot)
         self.simulation = Simulation(self.spec)
         self.disturbance = DisturbanceParameters(self, self.simulation, config.disturbance)
-        self.slot = ActionSlot(self.spec, config.command_timeout)
+        self.slot = ActionSlot(self.spec)
         self.rejects = Rejects()
         self.missed = 0
         self.overruns = 0
@@ -67,7 +67,7 @@ class SimBridge(Node):
         self._rng = np.random.default_rng(config.seed)
         self._paused = self._single = self._fallen = self._due = False
         self._fallen_ns = 0
-        self._no_answer = "" if config.sync_mode else NO_CONTROLLER  # nobody has answered yet
+        self._unanswered = 0 if config.sync_mode else NEVER  # control periods; in lock-step time waits for the answer
         self._applied, self._source = np.empty(0), RobotState.SOURCE_NONE
         self._published_s = self._clock_s = self._waiting_s = time.monotonic()
         self._reported_missed = 0
@@ -116,7 +116,7 @@ class SimBridge(Node):
         self._stamp_ns += self._dt_ns  # so that everything stamped before belongs to an earlier episode
         self.simulation.reset(start_measurement(self.spec, self._rng, self.config.start_noise, pose))
         self._applied, self._source, self._fallen = np.empty(0), RobotState.SOURCE_NONE, False
-        self.safety.update(self.simulation.measure(), no_answer=self._no_answer)
+        self.safety.update(self.simulation.measure(), [], self._unanswered, self._why_no_answer)
         self._restart_period()
         self._await_answer()
 
@@ -143,10 +143,11 @@ class SimBridge(Node):
 
     def _advance(self) -> None:
         """Apply what there is for one control period and publish the state after it."""
-        choice = self.slot.take(self._connected)
-        self._no_answer = self._silence(choice)
+        choice = self.slot.take(self.safety.layer.config.command_timeout_periods, self._connected)
+        self._unanswered = choice.unanswered
         m = self.simulation.measure()
-        mode = self.safety.update(m, [f"{self.spec.name} has fallen"] if self._fallen else [], self._no_answer)
+        causes = [f"{self.spec.name} has fallen"] if self._fallen else []
+        mode = self.safety.update(m, causes, self._unanswered, self._why_no_answer)
         action = self.safety.limit(choice.action, m)
         source = SOURCES[choice.source] if self.safety.layer.passing else RobotState.SOURCE_SAFE
         self.missed += choice.missed and mode in (Mode.RAMPING, Mode.ACTIVE)
@@ -172,10 +173,8 @@ class SimBridge(Node):
         """Somebody could answer; of one who was killed the middleware learns only after some 20 s."""
         return self.count_publishers(self._actions.topic_name) > 0
 
-    def _silence(self, choice: Choice) -> str:
-        """Why there is no usable answer; empty: there is one. In lock-step time waits for it."""
-        if choice.source != "safe" or self.config.sync_mode:
-            return ""
+    @property
+    def _why_no_answer(self) -> str:
         return NO_ANSWER if self._connected else NO_CONTROLLER
 
     def _await_answer(self) -> None:

@@ -43,6 +43,7 @@ from mbmf_ros.nodes.route import Route, demonstration, load_waypoints, save_wayp
 from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, run
 from mbmf_ros.nodes.seen import NoStateError, Seen
 from mbmf_ros.nodes.stopped import StoppedError, check_takes_orders, takes_orders
+from mbmf_ros.nodes.timeline import OUTDATED, Timeline
 from mbmf_ros.nodes.waypoints_config import WaypointsConfig
 from mbmf_ros.robots import robot
 
@@ -61,6 +62,7 @@ class Waypoints(Node):
         self.goal: Goal | None = None
         self.seen: Seen | None = None
         self.rejects = Rejects()
+        self.timeline = Timeline()
         self._received_s = float("-inf")
         self._demonstrating = config.demo
         self._warned_frame = False
@@ -89,13 +91,16 @@ class Waypoints(Node):
             self.rejects.add("state", error)
             self.get_logger().warning(f"ignored a state: {error}", throttle_duration_sec=5.0)
             return
-        self._received_s = time.monotonic()
         last, stamp_s = self.seen, time_seconds(message.header.stamp)
+        if self.timeline.outdated(stamp_s):
+            self.rejects.add("state", OUTDATED)
+            return
+        self._received_s = time.monotonic()
         self.seen = seen = Seen(message.episode, message.tick, stamp_s, planar_pose(m), message.status)
         if last is None:
             self._demonstrating &= seen.tick * self.spec.dt_s <= DEMO_START_S
             self._publish()
-        elif seen.episode != last.episode or stamp_s < last.stamp_s:
+        elif seen.episode != last.episode or stamp_s < last.stamp_s or seen.tick < last.tick:
             self._stop(Result.FALLEN, "the robot was reset; the path is cleared")
             self.route.clear()
         elif seen.tick == last.tick:

@@ -21,7 +21,7 @@ class SafetyConfig(Ranged):
         max_tilt: tilted more than this [rad] the robot trips; 0: no limit
         min_height: with its base lower than this [m] the robot trips; 0: no limit
         max_height: with its base higher than this [m] the robot trips; 0: no limit
-        command_timeout_periods: without a usable answer for so many control periods in a row the robot holds
+        command_timeout_periods: for so many control periods the last plan stands in for missing answers; then hold
         dead_man: hold unless the topic dead_man says true again and again
         dead_man_timeout: what the topic dead_man says holds for this long [s]
         ramp: actions grow to their full size over this long [s] after enabling and after holding; 0: at once

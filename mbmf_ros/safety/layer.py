@@ -73,11 +73,10 @@ class Safety:
         self._safe = np.array(spec.safe_action, dtype=np.float64)
         self.config = config
         self.configure(config)
-        # Until an update says that all is well nothing passes, and nobody has answered.
+        # Until an update says that all is well nothing passes.
         self.mode, self.reason = (Mode.HOLDING, "starting") if config.auto_enable else (Mode.DISABLED, _NEVER_ENABLED)
         self.ramp, self.run_time_s, self.limited = 0.0, 0.0, 0
         self.computed = self._last = self._safe
-        self._silent = config.command_timeout_periods  # control periods without a usable answer
         self._crossed = ""  # the limit that the robot is beyond now
         self._pressed_s = float("-inf")
         self._updated_s: float | None = None
@@ -168,21 +167,28 @@ class Safety:
 
     # Once per control period ------------------------------------------------------------------------------------------
 
-    def update(self, now_s: float, m: np.ndarray | None, causes: Sequence[str] = (), no_answer: str = "") -> Mode:
+    def update(
+        self,
+        now_s: float,
+        m: np.ndarray | None,
+        causes: Sequence[str] = (),
+        unanswered: int = 0,
+        no_answer: str = "the controller does not answer",
+    ) -> Mode:
         """Take in the moment and go on to the mode that it asks for.
 
         Args:
             now_s: the time.
             m: the measurement (nm,); None: there is none.
             causes: why control is lost now, such as a silent sensor; the robot holds as long as there are any.
-            no_answer: why there is no usable answer for this period, neither the controller's nor a row of its plan;
-                empty: there is one. The robot holds after ``command_timeout_periods`` of these in a row.
+            unanswered: control periods in a row for which the controller's answer is missing, this one included; with
+                more than ``command_timeout_periods`` the robot holds.
+            no_answer: what to say then.
         """
         moving = self.mode in (Mode.RAMPING, Mode.ACTIVE)
         if moving and self._updated_s is not None:
             self.run_time_s += max(now_s - self._updated_s, 0.0)
         self._updated_s = now_s
-        self._silent = self._silent + 1 if no_answer else 0
         problem = "there is no measurement" if m is None else self.spec.measurement.problem(m)
         self._crossed = crossed(self.spec, self.config, m) if m is not None and not problem else ""
         if self.mode in _STOPPED:
@@ -193,13 +199,13 @@ class Safety:
         elif 0 < longest_s <= self.run_time_s:
             self._go(Mode.TRIPPED, f"in motion for {self.run_time_s:.1f} s, max_run_time is {longest_s:g} s")
         else:
-            self._hold_or_go_on(now_s, [*causes, *self._causes(now_s, problem, no_answer)])
+            if unanswered > self.config.command_timeout_periods:
+                causes = [*causes, no_answer]
+            self._hold_or_go_on(now_s, [*causes, *self._causes(now_s, problem)])
         return self.mode
 
-    def _causes(self, now_s: float, problem: str | None, no_answer: str) -> list[str]:
+    def _causes(self, now_s: float, problem: str | None) -> list[str]:
         causes = [problem] if problem else []
-        if no_answer and self._silent >= self.config.command_timeout_periods:
-            causes.append(no_answer)
         if self.config.dead_man and not 0 <= now_s - self._pressed_s <= self.config.dead_man_timeout:
             causes.append("the dead-man switch is not pressed")
         return causes

@@ -70,7 +70,7 @@ def test_lock_step_waits_for_the_answer_and_repeats_the_state(rig):
 
 def test_in_real_time_a_missing_answer_is_bridged_by_the_plan_then_by_the_safe_action(rig):
     # Slowly, for busy computers; the plan is played on for two control periods, however long they take.
-    bridge = rig.add(SimBridge, real_time_factor=0.1, command_timeout=2.5 * SPEC.dt_s)
+    bridge = rig.add(SimBridge, real_time_factor=0.1)
     controller = Controller(rig)
     controller.answering = False
     state = controller.last
@@ -81,7 +81,8 @@ def test_in_real_time_a_missing_answer_is_bridged_by_the_plan_then_by_the_safe_a
     first = next(i for i, s in enumerate(told) if s.action_source == RobotState.SOURCE_PLAN)
     rows = [s.applied_action[0] for s in told if s.action_source == RobotState.SOURCE_PLAN]
     assert rows == [0.01, 0.02] or rows == [0.02]  # the answer itself may have come late on a busy computer
-    assert told[first + len(rows)].action_source == RobotState.SOURCE_SAFE
+    held = told[first + len(rows)]
+    assert (held.action_source, held.status) == (RobotState.SOURCE_SAFE, RobotState.STATUS_HOLDING)
     assert bridge.missed >= 2
 
 

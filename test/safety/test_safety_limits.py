@@ -46,7 +46,7 @@ moments = st.tuples(
     st.floats(0, 0.2),
     st.one_of(st.none(), measurements, arrays(np.float64, LAYOUT.size, elements=anything)),
     actions,
-    st.sampled_from(["", "no answer"]),
+    st.integers(0, 4),
     requests,
 )
 
@@ -61,10 +61,10 @@ def moving(**settings) -> Safety:
 @given(configs, st.lists(moments, max_size=12))
 def test_every_action_is_finite_and_within_the_limit_and_safe_while_nothing_may_pass(config, moments):
     safety, now_s = Safety(SPEC, config, RANGE), 0.0
-    for pause_s, m, action, no_answer, request in moments:
+    for pause_s, m, action, unanswered, request in moments:
         now_s += pause_s
         ask(safety, request, now_s)
-        safety.update(now_s, m, no_answer=no_answer)
+        safety.update(now_s, m, unanswered=unanswered)
         applied = safety.limit(action, m, now_s)
         assert applied.shape == (SPEC.nu,)
         assert np.isfinite(applied).all()

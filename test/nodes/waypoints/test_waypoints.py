@@ -129,6 +129,13 @@ def test_a_reset_and_a_fall_clear_the_path(node, ant):
     ant.rig.until(lambda: len(ant.path) == 0, "the empty path after a fall")
 
 
+def test_a_bridge_that_was_restarted_clears_the_path_though_it_counts_episodes_alike(node, ant):
+    ant.at(node, 0, 0)
+    ant.send(PoseStamped, "goal_pose", pose(4, 1))
+    ant.at(node, 0, 0, tick=0)  # of the same episode, and stamped later
+    ant.rig.until(lambda: len(ant.path) == 0, "the empty path")
+
+
 def test_saved_waypoints_can_be_loaded(rig, node, ant):
     failure = rig.call(Trigger, "waypoints/save")
     assert (failure.success, "no waypoints" in failure.message) == (False, True)
