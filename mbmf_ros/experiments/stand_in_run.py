@@ -63,7 +63,7 @@ class Loop:
         self._in_force = self._choice = self._safe
         self._answer: np.ndarray | None = None
         self._rows = np.empty((0, self.spec.nu))  # of the last plan, for when there is no answer
-        self._no_answer = ""
+        self._unanswered = 0  # control periods in a row
         self._m = np.empty(0)
         self._period = 0
         self.held = 0  # control periods in which control was lost
@@ -156,7 +156,7 @@ class Loop:
         if m is not None:
             self._m = m
         known = self._m if len(self._m) and not (causes and m is None) else None
-        mode = self.safety.update(now_s, known, causes, self._no_answer)
+        mode = self.safety.update(now_s, known, causes, self._unanswered, "no state to answer")
         self.held += mode not in (Mode.RAMPING, Mode.ACTIVE)
         return m
 
@@ -169,13 +169,13 @@ class Loop:
 
     def _due(self) -> np.ndarray:
         """The answer, or else the next row of the last plan, or else the safe action, (nu,)."""
-        answer, self._answer, self._no_answer = self._answer, None, ""
+        answer, self._answer = self._answer, None
+        self._unanswered = 0 if answer is not None else self._unanswered + 1
         if answer is not None:
             return answer
-        if len(self._rows):
+        if len(self._rows) and self._unanswered <= self.safety.config.command_timeout_periods:
             row, self._rows = self._rows[0], self._rows[1:]
             return row
-        self._no_answer = "no state to answer"
         return self._safe
 
     def _send(self, now_s: float) -> None:
