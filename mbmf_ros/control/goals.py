@@ -9,7 +9,7 @@ import numpy as np
 from mbmf_ros.control.path import Path, PathTracker
 from mbmf_ros.control.steering import FollowVelocity, FollowVelocityConfig, HoldPosition, HoldPositionConfig, moved
 from mbmf_ros.control.survival import Survival
-from mbmf_ros.control.tasks import FollowPath, FollowPathConfig, Forward, ForwardConfig, Task
+from mbmf_ros.control.tasks import WINDOW_M, FollowPath, FollowPathConfig, Forward, ForwardConfig, Task
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.robots.measurement import yaw_of
@@ -54,8 +54,11 @@ class FollowPathGoal:
             tracker.update(m[:2])
         if tracker.done or model is None:
             return None
+        window_m = min(WINDOW_M, max(0.0, tracker.open_m - tracker.progress_m))
         survival = Survival.of(spec)
-        return FollowPath(tracker.path, tracker.progress_m, model.profile, self.config, spec.dt_s, survival=survival)
+        return FollowPath(
+            tracker.path, tracker.progress_m, model.profile, self.config, spec.dt_s, window_m, survival=survival
+        )
 
 
 class ForwardGoal:

@@ -19,14 +19,19 @@ class Path:
     Attributes:
         points: (P, 2) [m], P >= 2, consecutive points distinct.
         arc_m: arc length at each point [m], (P,).
+        reversals: at which waypoints it turns back over itself, by more than 120 degrees, (P - 1,).
     """
 
     points: np.ndarray
     arc_m: np.ndarray = field(init=False)
+    reversals: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        steps = np.linalg.norm(np.diff(self.points, axis=0), axis=1)
+        legs = np.diff(self.points, axis=0)
+        steps = np.linalg.norm(legs, axis=1)
         object.__setattr__(self, "arc_m", np.concatenate([[0.0], np.cumsum(steps)]))
+        cosine = (legs[1:] * legs[:-1]).sum(1) / (steps[1:] * steps[:-1])
+        object.__setattr__(self, "reversals", np.append(cosine < -0.5, False))
 
     @property
     def waypoints(self) -> np.ndarray:
@@ -116,10 +121,21 @@ class PathTracker:
         """Arc length still ahead [m]."""
         return self.path.length_m - self.progress_m
 
+    @property
+    def open_m(self) -> float:
+        """Arc length [m] up to which the path counts so far: to the next waypoint at which it turns back over itself.
+
+        What comes after lies where the robot is or was, and a planner would turn round too early to be there.
+        """
+        sharp = self.path.reversals[self.next_waypoint :]
+        return float(self.path.arc_m[1 + self.next_waypoint + sharp.argmax()]) if sharp.any() else self.path.length_m
+
     def update(self, xy: np.ndarray) -> None:
         """Take in the measured position ``xy`` (2,) [m], odometry frame."""
-        passed = self.path.arc_m[self.next_waypoint]  # of the last waypoint that was reached, perhaps from a distance
-        reach = self.path.arc_m[1] if self._first else max(self.progress_m, passed) + self.window_m
+        reach = self.path.arc_m[1] if self._first else self.progress_m + self.window_m
+        if self.next_waypoint:  # it may have been reached from this far away, and the robot turned round there
+            corner = self.path.arc_m[self.next_waypoint]
+            reach = max(reach, corner + self.radius_m + self.window_m)
         self._first = False
         arc, self.cross_track_m = self.path.project(xy, self.progress_m - 0.1, reach)
         self.progress_m = max(self.progress_m, arc)

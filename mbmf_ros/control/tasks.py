@@ -14,6 +14,7 @@ from mbmf_ros.control.survival import Survival
 from mbmf_ros.robots import StateProfile
 from mbmf_ros.robots.spec import ForwardReward
 
+WINDOW_M = 2.5  # how far ahead of the robot a path counts [m]
 _EARLIER = 0.001  # a point so many metres nearer [m] is preferred although 1 m farther along
 
 
@@ -96,7 +97,7 @@ class FollowPath:
         profile: StateProfile,
         config: FollowPathConfig,
         dt_s: float,
-        window_m: float = 2.5,
+        window_m: float = WINDOW_M,
         survival: Survival = Survival(),  # noqa: B008  # frozen
     ):
         self.profile = profile

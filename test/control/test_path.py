@@ -176,6 +176,17 @@ def test_who_turns_round_before_the_very_corner_is_on_the_way_back():
     assert tracker.missed == []
 
 
+def test_what_lies_behind_a_reversal_counts_when_its_waypoint_is_reached():
+    tracker = PathTracker(a_path((3, 0), (6, 0), (6, 3), (3, 3), (6, 3.2), (9, 3)))
+    tracker.update(ORIGIN)
+    assert list(tracker.path.reversals) == [False, False, False, True, False, False]
+    assert tracker.open_m == pytest.approx(12.0)
+    walk(tracker, (0, 0), (6, 0), (6, 3), (3.6, 3))
+    assert tracker.open_m == pytest.approx(12.0)
+    walk(tracker, (3.6, 3), (3.4, 3))  # within half a metre
+    assert tracker.open_m == tracker.path.length_m
+
+
 def test_a_waypoint_passed_too_far_away_is_missed():
     tracker = PathTracker(a_path((2, 0), (4, 0)))
     walk(tracker, (0, 0), (1, 0.6), (2.45, 0.6))
