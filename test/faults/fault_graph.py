@@ -246,7 +246,9 @@ class FaultGraph:
 
     def is_back(self, node: str, before: int) -> bool:
         """Whether a node that had process ``before`` runs in another one, and tells of itself."""
-        return self.pids().get(node, before) != before and node in self.status
+        if self.pids().get(node, before) == before:
+            self.status.pop(node, None)  # of the old one
+        return node in self.status
 
     def close(self) -> None:
         """End everything."""
