@@ -45,7 +45,6 @@ class SoakClientConfig:
         seed: of the waypoints.
         reach: how far apart waypoints are [m].
         range: beyond this distance from the origin waypoints lead back to it [m].
-        max_transitions: that the learner keeps in memory.
     """
 
     csv: str
@@ -54,7 +53,6 @@ class SoakClientConfig:
     seed: int
     reach: float
     range: float
-    max_transitions: int
 
 
 class SoakClient(Node):
@@ -69,8 +67,10 @@ class SoakClient(Node):
         heard_s: when the last state came [s].
     """
 
-    COLUMNS = ("t_s", "ticks", "deadlines", "missed", "paths", "falls", "episodes", "task", "version", "training")
-    COLUMNS = (*COLUMNS, "accepted", "refused", "kept", "kept_full", "plan_ms_max")
+    COLUMNS = (
+        *("t_s", "ticks", "deadlines", "missed", "paths", "falls", "episodes", "task"),
+        *("version", "training", "accepted", "refused", "kept", "kept_full", "plan_ms_max"),
+    )
 
     def __init__(self, config: SoakClientConfig, out: Any, **options: Any):
         super().__init__("soak", **options)
@@ -152,7 +152,7 @@ class SoakClient(Node):
             "accepted": learner.accepted,
             "refused": learner.refused,
             "kept": learner.kept,
-            "kept_full": int(learner.logged > learner.kept or learner.kept >= self.config.max_transitions),
+            "kept_full": int(learner.logged > learner.kept),
             "plan_ms_max": f"{1e3 * self._plan_s:.1f}",
         }
         self._out.writerow(row)

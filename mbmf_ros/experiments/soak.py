@@ -121,7 +121,6 @@ def _commands(config: Soak, scratch: Path, traffic: Path) -> list[Command]:
         "seed": config.seed,
         "reach": config.reach,
         "range": config.range,
-        "max_transitions": config.max_transitions,
     }
     argv = (sys.executable, "-m", "mbmf_ros.soak_client", json.dumps(what), "--ros-args")
     extra = {**commands[0].environment, **environment()}

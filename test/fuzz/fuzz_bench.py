@@ -55,6 +55,7 @@ class Bench:
         self._due: dict[Any, float | None] = {}
         self._tapped: set[int] = set()
         self.defaults = list(node.get_parameters(list(node._parameters)))
+        self._mutable = [p for p in self.defaults if not node.describe_parameter(p.name).read_only]
         self._tap()
 
     def subscriptions(self) -> list[Any]:
@@ -67,38 +68,38 @@ class Bench:
 
     def refused(self) -> int:
         """Messages refused so far, as /diagnostics tells operators."""
-        values = self.node._diagnostics.status().values  # pyright: ignore[reportAttributeAccessIssue]
-        return sum(int(pair.value) for pair in values if pair.key.startswith("refused: "))
+        values = self.node._diagnostics._rejects.values()  # pyright: ignore[reportAttributeAccessIssue]
+        return sum(count for what, count in values.items() if what.startswith("refused: "))
 
     # Making it run ----------------------------------------------------------------------------------------------------
 
-    def do(self, what: str, job: Callable[[], Any]) -> Any:
+    def do(self, what: str, job: Callable[[], Any], given: Any = "") -> Any:
         """Run a callback as an executor would; what escapes from it would have ended the process."""
         try:
             return job()
         except Exception as error:  # whatever it is, the node would be gone
             frame = traceback.extract_tb(error.__traceback__)[-1]
             key = f"{type(error).__name__} at {frame.filename.rpartition('/')[2]}:{frame.lineno}"
-            self.crashes.setdefault(key, f"{what}\n{traceback.format_exc(limit=-8)}")
+            self.crashes.setdefault(key, f"{what}: {str(given)[:1500]}\n{traceback.format_exc(limit=-8)}")
             return None
         finally:
             self._tap()
             for problem in self.watch.problems:
-                self.crashes.setdefault(problem.partition(":")[0], f"{what}: {problem}")
+                self.crashes.setdefault(problem.partition(":")[0], f"{what}: {problem}\n{str(given)[:1500]}")
             self.watch.problems.clear()
 
     def send(self, subscription: Any, message: Any) -> None:
         """Deliver a message (bytes to who takes them raw)."""
         raw = subscription.raw and not isinstance(message, bytes)
         payload = serialize_message(message) if raw else message
-        self.do(f"{subscription.topic_name}: {str(message)[:1500]}", lambda: subscription.callback(payload))
+        self.do(subscription.topic_name, lambda: subscription.callback(payload), message)
 
     def call(self, service: Any, request: Any) -> Any:
         """Call a service; its answer."""
         kind = service.srv_type.Response
-        answer = self.do(f"{service.srv_name}: {request}", lambda: service.callback(request, kind()))
+        answer = self.do(service.srv_name, lambda: service.callback(request, kind()), request)
         if answer is not None:
-            self.do(f"the answer of {service.srv_name}: {answer}", lambda: serialize_message(answer))
+            self.do(f"the answer of {service.srv_name}", lambda: serialize_message(answer), answer)
         return answer
 
     def pass_time(self, seconds: float) -> None:
@@ -119,8 +120,7 @@ class Bench:
 
     def restore(self) -> None:
         """The parameters as they were."""
-        known = [p for p in self.defaults if not self.node.describe_parameter(p.name).read_only]
-        changed = [p for p in known if self.node.get_parameter(p.name).value != p.value]
+        changed = [p for p in self._mutable if self.node.get_parameter(p.name).value != p.value]
         if changed:
             self.do("parameters", lambda: self.node.set_parameters_atomically(changed))
 

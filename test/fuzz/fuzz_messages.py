@@ -55,8 +55,13 @@ def copy_of(message: Any) -> Any:
     return deserialize_message(serialize_message(message), type(message))
 
 
-def leaves(kind: Any) -> Iterator[tuple[Path, str]]:
+@cache
+def leaves(kind: Any) -> tuple[tuple[Path, str], ...]:
     """Path and type of every field of a message class that is not itself one message."""
+    return tuple(_leaves(kind))
+
+
+def _leaves(kind: Any) -> Iterator[tuple[Path, str]]:
     for name, field in kind.get_fields_and_field_types().items():
         if re.fullmatch(r"\w+/\w+", field):
             yield from (((name, *path), inner) for path, inner in leaves(_class(field)))

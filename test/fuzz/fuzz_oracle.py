@@ -10,6 +10,7 @@ from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamp
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from sensor_msgs.msg import Imu, JointState
+from std_msgs.msg import Float64MultiArray
 
 from mbmf_ros.msg import RobotAction, RobotState
 from mbmf_ros.robots import RobotSpec
@@ -58,6 +59,8 @@ def malformed(message: Any, topic: str, node: str, spec: RobotSpec) -> bool:
     if isinstance(message, PoseWithCovarianceStamped):
         pose = message.pose.pose
         return not (_finite((pose.position.x, pose.position.y)) and _frame(message.header, ODOM))
+    if isinstance(message, Float64MultiArray):
+        return not (len(message.data) == spec.nu and _finite(message.data))
     if node == "hardware_bridge":
         return _bad_sensor(message, spec)
     return False

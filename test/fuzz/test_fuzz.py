@@ -35,7 +35,7 @@ def test_hostile_messages_end_no_node_move_no_robot_wrongly_and_are_counted(name
     assert report.findings == {}
     assert report.messages >= MESSAGES
     assert min(report.sent.values()) > 0
-    if name not in ("cockpit", "hardware_stand_in"):
+    if name != "cockpit":  # which is told little that can be wrong
         assert report.malformed.total() > MESSAGES / 50, "hardly anything was wrong with what was sent"
     for what in {"sim_bridge": ["applied_action"], "mpc_controller": ["action", "plan"]}.get(name, []):
         assert report.actions[f"{what} in motion"] > MESSAGES / 20, "the robot hardly moved"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import time
@@ -88,6 +89,7 @@ def test_a_node_survives_what_comes_over_the_wire(name, context, tmp_path):
     from fuzz_campaign import generating
     from fuzz_messages import made_up
     from fuzz_nodes import make
+    from rclpy._rclpy_pybind11 import RCLError
     from rclpy.serialization import serialize_message
 
     node = make(name, tmp_path, context)
@@ -96,6 +98,8 @@ def test_a_node_survives_what_comes_over_the_wire(name, context, tmp_path):
     wire.until(lambda: all(client.service_is_ready() for client in wire.services), "the services")
     wire.until(lambda: all(client.server_is_ready() for client in wire.actions), "the action servers")
 
+    empty = {kind: serialize_message(kind()) for _, kind in wire.topics}  # padding differs every time
+
     @seed(11)
     @generating(ROUNDS)
     @given(st.data())
@@ -103,7 +107,8 @@ def test_a_node_survives_what_comes_over_the_wire(name, context, tmp_path):
         for publisher, kind in wire.topics:
             message = data.draw(made_up(kind))
             publisher.publish(message)
-            publisher.publish(data.draw(corrupted(serialize_message(kind()))))
+            with contextlib.suppress(RCLError):  # the sender's own middleware lets nothing out that is too long
+                publisher.publish(data.draw(corrupted(empty[kind])))
         asked = [client.call_async(data.draw(made_up(client.srv_type.Request))) for client in wire.services]
         asked += [client.send_goal_async(data.draw(made_up(client._action_type.Goal))) for client in wire.actions]
         wire.until(lambda: all(future.done() for future in asked), "answers")
