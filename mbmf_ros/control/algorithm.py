@@ -56,8 +56,7 @@ class LearnConfig(Ranged):
         replan_every: control steps between plans while learning.
         evaluation_replan_every: the same in the evaluation.
         action_repeat: every action is held for so many control periods, each of which counts as an environment step;
-            settings in steps are then in such longer ones, but for the budget, ``random_steps`` and
-            ``iteration_steps``.
+            other settings in steps mean the longer ones, but for ``random_steps`` and ``iteration_steps``.
         forward: what only the planner sees.
         dynamics: architecture.
         exploration: the random actions.
