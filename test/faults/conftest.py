@@ -61,6 +61,7 @@ class Graphs:
         wrap = (*_ALONE, "sh", "-c", mount, "sh")
         may = subprocess.run([*wrap, "true"], capture_output=True, check=False).returncode == 0
         words = ["ant_sim", "--demo", "False", "--cockpit-port", "0", "--record", str(home / "disk" / "log")]
+        words += ["--real-time-factor", "0.5"]  # what is judged is counted in the robot's own control periods
         graph = FaultGraph(
             [*words, "--params-file", str(home / "params.yaml")], home, "sim_bridge", wrap if may else ()
         )
