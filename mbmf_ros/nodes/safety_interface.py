@@ -55,7 +55,8 @@ class SafetyInterface:
         self._stamp = stamp or (lambda: node.get_clock().now().to_msg())
         self._told = (safety.mode, safety.reason)
         self._publisher = node.create_publisher(SafetyState, "~/safety", qos.LATCHED)
-        node.create_subscription(Bool, "estop", self._on_estop, qos.COMMAND)
+        for profile in qos.ESTOP:
+            node.create_subscription(Bool, "estop", self._on_estop, profile)
         node.create_subscription(Bool, "dead_man", self._on_dead_man, qos.COMMAND)
         offer(node, SetBool, "enable", self._enable)
         offer(node, Trigger, "estop", lambda _: self._stop("asked for by the service estop"))
