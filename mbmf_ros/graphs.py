@@ -80,7 +80,9 @@ _SIM_BRIDGE = NodeDescription(
 )
 # A bridge that comes back is disabled, unless it was told to enable itself: nobody moves who was not asked to.
 _HARDWARE_BRIDGE = NodeDescription(
-    "hardware_bridge", ESSENTIAL, {"config": "config", "auto_enable": "safety.auto_enable"}
+    "hardware_bridge",
+    ESSENTIAL,
+    {"config": "config", "stand_in": "stand_in", "auto_enable": "safety.auto_enable"},
 )
 _STAND_IN = NodeDescription("hardware_stand_in", REQUIRED, {"config": "config", "seed": "seed"}, asked="stand_in")
 _REST = (

@@ -146,7 +146,7 @@ class HardwareBridge(Node):
         temperature = self.hardware.temperature
         if self._inputs.temperature is not None and self._inputs.temperature >= temperature.stop:
             causes.append(f"a temperature of {temperature.stop:g} C or more on {temperature.topic}")
-        if not self._checked and self.config.safety.auto_enable:
+        if not self._checked and self.safety.layer.config.auto_enable:
             problems = self._problems()
             self._checked = not problems
             causes += problems

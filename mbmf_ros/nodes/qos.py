@@ -28,7 +28,7 @@ ACTION = _profile(1)
 COMMAND = _profile(1)
 
 # An emergency stop: a button that is only tapped says true and then false, and neither may push the other out of the
-# queue. A bridge listens twice. Reliably, so that a poor link loses no stop of a reliable button; and best effort, since
+# queue. A bridge listens twice: reliably, as a poor link must lose no stop of a reliable button; and best effort, since
 # a reliable subscription hears nothing at all of a best-effort button. A stop that is heard twice is one stop.
 ESTOP = (_profile(100), _profile(100, reliable=False))
 

@@ -109,7 +109,7 @@ class SafetyInterface:
 
     def _clear(self) -> str:
         disabled = self.layer.mode is Mode.DISABLED
-        done, text = self.layer.clear(self._now())
+        done, text = self.layer.clear(self._now(), self._problems())
         return self._done((done, f"{text}; call {self._node.get_name()}/enable with true" if disabled else text))
 
     def _done(self, answer: tuple[bool, str]) -> str:
