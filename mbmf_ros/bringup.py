@@ -34,6 +34,7 @@ class Program:
         arguments: command line before ``--ros-args``.
         remappings: names to replace, each with its replacement.
         role: what happens when it dies.
+        farewell: it has something to do before it ends, and is given the time for that.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Program:
     arguments: tuple[str, ...]
     role: Role
     remappings: tuple[tuple[str, str], ...] = ()
+    farewell: bool = False
 
 
 # Children that share two cores: more threads than one per process only fight. Large thresholds keep glibc from
@@ -100,7 +102,11 @@ def programs(graph: Graph, arguments: SimArguments) -> list[Program]:
             if value is not None:
                 parameters[parameter] = value
         module = f"{PACKAGE}.nodes.{node.name}"
-        running.append(Program(node.name, PACKAGE, node.name, module, parameters, tuple(files), (), node.role))
+        running.append(
+            Program(
+                node.name, PACKAGE, node.name, module, parameters, tuple(files), (), node.role, farewell=node.farewell
+            )
+        )
     if arguments.rviz and not arguments.headless:
         running.append(_rviz(arguments, simulated))
     if not running:

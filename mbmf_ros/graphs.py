@@ -45,6 +45,7 @@ class NodeDescription:
         owns_time: it publishes /clock, so it cannot follow it.
         window: left out when headless; and unless the argument of this name is true.
         asked: left out unless the argument of this name is true.
+        farewell: it has something to do before it ends, and is given the time for that.
     """
 
     name: str
@@ -53,6 +54,7 @@ class NodeDescription:
     owns_time: bool = False
     window: str = ""
     asked: str = ""
+    farewell: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,10 @@ _SIM_BRIDGE = NodeDescription(
 )
 # A bridge that comes back is disabled, unless it was told to enable itself: nobody moves who was not asked to.
 _HARDWARE_BRIDGE = NodeDescription(
-    "hardware_bridge", ESSENTIAL, {"config": "config", "auto_enable": "safety.auto_enable"}
+    "hardware_bridge",
+    ESSENTIAL,
+    {"config": "config", "stand_in": "stand_in", "auto_enable": "safety.auto_enable"},
+    farewell=True,
 )
 _STAND_IN = NodeDescription("hardware_stand_in", REQUIRED, {"config": "config", "seed": "seed"}, asked="stand_in")
 _REST = (

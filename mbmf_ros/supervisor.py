@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -21,6 +21,7 @@ from mbmf_ros.graphs import BACK_OFF_S, BAD_INPUT_EXIT, Role
 COLORS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
 FORGIVEN_AFTER_S = 60.0  # a program that ran this long has its earlier deaths forgotten
 INTERRUPTED_EXIT = 130
+FAREWELL_S = 0.5  # for who has a farewell to say, where everything else is killed at once
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -35,6 +36,8 @@ class Command:
         role: what happens when it dies.
         environment: variables on top of this process's.
         leads: everything ends when it does, with its exit code.
+        farewell: it has something to do before it ends, as a robot's bridge has: it gets some time for that even when a
+            second signal asks for haste, and SIGTERM, not SIGKILL, when this process is killed.
     """
 
     name: str
@@ -42,12 +45,14 @@ class Command:
     role: Role
     environment: Mapping[str, str] = field(default_factory=dict)
     leads: bool = False
+    farewell: bool = False
 
 
 class Supervisor:
     """Starts the commands, each in a process group of its own, and sees to them until one of the ends.
 
-    No program outlives this process, even if it is killed: the kernel then kills them.
+    No program outlives this process, even if it is killed: the kernel then kills them. One with a farewell is told to
+    end instead, and outlives it for as long as that takes.
 
     Args:
         commands: what to run.
@@ -160,7 +165,7 @@ class Supervisor:
                 stdout=write_end,
                 stderr=write_end,
                 env={**os.environ, **command.environment},
-                preexec_fn=_prepare(os.getpid()),
+                preexec_fn=_prepare(os.getpid(), signal.SIGTERM if command.farewell else signal.SIGKILL),
             )
         except OSError as error:
             os.close(read_end)
@@ -216,19 +221,27 @@ class Supervisor:
             _signal_group(pid, signal.SIGTERM)
         hurry = asyncio.create_task(self._hurry.wait())
         await asyncio.wait([waiting, hurry], timeout=self._grace_s, return_when=asyncio.FIRST_COMPLETED)
+        if hurry.done():
+            polite = {command.name for command in self._commands if command.farewell}
+            self._kill(set(self._running.values()) - polite)
+            await asyncio.wait([waiting], timeout=FAREWELL_S)
         hurry.cancel()
-        for pid in self._running:
-            self.say(f"{self._running[pid]} does not stop: killing it")
-            _signal_group(pid, signal.SIGKILL)
+        self._kill(set(self._running.values()))
         await waiting
 
+    def _kill(self, names: Collection[str]) -> None:
+        for pid, name in self._running.items():
+            if name in names:
+                self.say(f"{name} does not stop: killing it")
+                _signal_group(pid, signal.SIGKILL)
 
-def _prepare(parent: int) -> Callable[[], None]:
-    """What a child does between fork and exec."""
+
+def _prepare(parent: int, at_its_death: int) -> Callable[[], None]:
+    """What a child does between fork and exec; the signal is what it gets when the parent dies."""
 
     def prepare() -> None:
         if _LIBC is not None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            _LIBC.prctl(_PR_SET_PDEATHSIG, at_its_death)
             if os.getppid() != parent:  # it died before the line above
                 os._exit(1)
         os.setpgid(0, 0)

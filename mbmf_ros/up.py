@@ -120,7 +120,7 @@ def _command(program: Program, config: UpConfig, extra: dict[str, str]) -> Comma
     for name, value in program.parameters.items():
         ros += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is YAML, and quotes what would be read as another type
     extra = extra | sender_environment(program.name, config.discovery)
-    return Command(program.name, (*start, *program.arguments, *ros), program.role, extra)
+    return Command(program.name, (*start, *program.arguments, *ros), program.role, extra, farewell=program.farewell)
 
 
 def _client(config: UpConfig, behind: Graph, running: list[Program], extra: dict[str, str]) -> Command:

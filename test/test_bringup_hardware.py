@@ -44,6 +44,8 @@ def test_a_real_robot_does_not_move_until_it_is_told_to():
     assert running["hardware_bridge"].parameters.get("safety.auto_enable", False) is False
     assert by_name(demo=True)["waypoints"].parameters["demo"] is True
     assert by_name(stand_in=True, auto_enable=True)["hardware_bridge"].parameters["safety.auto_enable"] is True
+    assert by_name(stand_in=True, auto_enable=True)["hardware_bridge"].parameters["stand_in"] is True
+    assert running["hardware_bridge"].parameters.get("stand_in", False) is False
     with pytest.raises(MbmfError, match="a real robot is enabled by hand"):
         by_name(auto_enable=True)
 

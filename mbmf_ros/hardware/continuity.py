@@ -11,6 +11,8 @@ from mbmf_ros.hardware.rotations import angle_between, from_vector, product, rot
 from mbmf_ros.hardware.settings import JumpConfig
 from mbmf_ros.robots import RobotSpec
 
+GAP_PERIODS = 4  # after a gap no more is believed than after so many control periods: velocities lead no further
+
 
 class Verdict(enum.Enum):
     """What a measurement is, after those before it."""
@@ -29,7 +31,8 @@ class _Seen:
 class Continuity:
     """Notices jumps of the pose: odometry that is reset, motion capture that takes one robot for another.
 
-    A pose that comes back to where it was expected within ``settle`` was a glitch.
+    A pose that comes back to where it was expected within ``settle`` was a glitch. After a gap that is longer than that
+    nothing is left to wait for: a pose that does not fit is a new beginning at once.
 
     Args:
         spec: the robot.
@@ -51,14 +54,16 @@ class Continuity:
         """Judge the measurement ``m`` (nm,) at ``now_s``, later than the one before."""
         seen = _Seen(now_s, m)
         problem = self._problem(self._trusted, seen) if self._trusted else ""
-        if not problem:
+        if not problem or self._trusted is None:
             self._trusted, self._suspect = seen, None
             return Verdict.FOLLOWS
+        gap_s = now_s - self._trusted.time_s
         if self._suspect is None or self._problem(self._suspect, seen):
             self.jumps += self._suspect is None
             self.reason, self._suspected_s = problem, now_s
         self._suspect = seen
-        if now_s - self._suspected_s < self.config.settle:
+        settling = now_s - self._suspected_s < self.config.settle
+        if settling and gap_s <= max(self.config.settle, GAP_PERIODS * self.spec.dt_s):
             self._expect(seen)
             return Verdict.JUMPED
         self._trusted, self._suspect = seen, None
@@ -88,9 +93,9 @@ class Continuity:
         return before.m[layout.position] + elapsed_s * (v + 0.5 * change), product(q, from_vector(elapsed_s * w))
 
     def _problem(self, before: _Seen, seen: _Seen) -> str:
-        """What does not fit, or nothing; the longer ago, the more fits."""
+        """What does not fit, or nothing; the longer ago, the more fits, up to a gap of some control periods."""
         layout, config = self.spec.measurement, self.config
-        grown = max(1.0, (seen.time_s - before.time_s) / self.spec.dt_s)
+        grown = float(np.clip((seen.time_s - before.time_s) / self.spec.dt_s, 1.0, GAP_PERIODS))
         position, orientation = self._led_to(before, seen)
         off_m = float(np.linalg.norm(position - seen.m[layout.position]))
         if off_m > grown * config.distance:

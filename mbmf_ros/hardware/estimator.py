@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mbmf_ros.errors import MbmfError
 from mbmf_ros.hardware.config import HardwareConfig
 from mbmf_ros.hardware.derivative import Derivative
 from mbmf_ros.hardware.rotations import from_vector, inverse, product, rotate, with_heading_of
@@ -40,6 +41,7 @@ class Estimator:
         self._synchroniser = Synchroniser(self.inputs, config.sync)
         self._joint_reader = JointReader(config)
         self._imu_reader = ImuReader(config.imu)
+        self._oriented = False  # the IMU has given an orientation; until then it is for the start-up checks to tell
         self._pose_reader = PoseReader(config.pose)
         self._derivatives = {
             "joint_states": Derivative(config.joint_states.velocity_filter),
@@ -88,9 +90,13 @@ class Estimator:
         """Take in an inertial measurement in the IMU's frame; None: not measured.
 
         Raises:
-            MbmfError: it is malformed.
+            MbmfError: it is malformed; or the orientation that tells the tilt is not measured any more.
         """
         sample = self._imu_reader.read(orientation, angular_velocity, specific_force)
+        if self.config.imu.tilt == "imu":
+            if sample.orientation is None and self._oriented:
+                raise MbmfError("the IMU gives no orientation any more, and imu.tilt says that the tilt is the IMU's")
+            self._oriented |= sample.orientation is not None
         if self._admit("imu", stamp_s, arrival_s):
             self.inputs["imu"].add(Stamped(stamp_s, arrival_s, sample))
 

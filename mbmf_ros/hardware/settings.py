@@ -245,11 +245,13 @@ class TemperatureConfig(Ranged):
         topic: relative names get the robot's namespace; empty: none.
         warn: from here on diagnostics warn [degrees Celsius].
         stop: from here on control is held [degrees Celsius].
+        max_age: without a message for that long [s], of any frame that was heard, control is held.
     """
 
     topic: str = ""
     warn: float = 60.0
     stop: float = 80.0
+    max_age: float = ranged(5.0, 0.01, 600.0)
 
 
 def _three(name: str, values: tuple[float, ...]) -> None:

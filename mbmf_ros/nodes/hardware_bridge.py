@@ -143,10 +143,8 @@ class HardwareBridge(Node):
                 self.get_logger().warning(f"{self.continuity.reason}, and stayed there: a new episode")
         if m is not None and self.spec.fallen(m):
             causes.append(f"{self.spec.name} has fallen")
-        temperature = self.hardware.temperature
-        if self._inputs.temperature is not None and self._inputs.temperature >= temperature.stop:
-            causes.append(f"a temperature of {temperature.stop:g} C or more on {temperature.topic}")
-        if not self._checked and self.config.safety.auto_enable:
+        causes += self._inputs.temperatures.problems(now)
+        if not self._checked and self.safety.layer.config.auto_enable:
             problems = self._problems()
             self._checked = not problems
             causes += problems
@@ -258,6 +256,7 @@ class HardwareBridge(Node):
     def _problems(self) -> list[str]:
         """Why the robot may not be enabled now."""
         problems = start_problems(self.estimator, self._m, time.monotonic())
+        problems += self._inputs.temperatures.problems(time.monotonic())
         if not self.output.heard:
             problems.append(f"nobody listens on {self.output.topic}; is the robot's controller active?")
         return problems
@@ -271,7 +270,7 @@ class HardwareBridge(Node):
         values |= self.safety.values() | self._inputs.values(now)
         values |= {f"answers {cause}": count for cause, count in sorted(self.slot.counts.items())}
         level, text = self.safety.condition()
-        temperature = self._inputs.temperature
+        temperature = self._inputs.temperatures.hottest
         if temperature is not None and temperature >= self.hardware.temperature.warn:
             fresh.append(f"{temperature:.0f} C")
         if self.safety.layer.mode is Mode.DISABLED and (problems := self._problems()):

@@ -25,6 +25,7 @@ class HardwareBridgeConfig:
     config: str = option("", "the robot's YAML: a file, or the name of one in config/hardware")
     latency_compensation: bool = option(True, "controllers plan ahead for the known delays; false: act on arrival")
     odom_frame: str = option("odom", "odometry frame")
+    stand_in: bool = option(False, "there is no robot behind the topics: safety.auto_enable is allowed")
     safety: SafetyConfig = field(default_factory=SafetyConfig)
 
 
@@ -41,8 +42,12 @@ def declare_hardware(node: Node) -> tuple[HardwareBridgeConfig, HardwareConfig]:
     path = Path(name).expanduser() if name.endswith(".yaml") else shared_file("config", "hardware", f"{name}.yaml")
     hardware = load_hardware(path)
     safety = override(SafetyConfig(), hardware.safety, f"{path}.safety")
+    if safety.auto_enable:
+        raise MbmfError(f"{path}.safety.auto_enable: a real robot is enabled by hand, by the service ~/enable")
     defaults = dataclasses.replace(HardwareBridgeConfig(), safety=safety)
     config = declare(node, defaults, mutable=(safety_interface.GROUP,))
+    if config.safety.auto_enable and not config.stand_in:
+        raise MbmfError("safety.auto_enable: is for a stand-in (stand_in: true); a real robot is enabled by hand")
     if config.robot != hardware.robot:
         raise MbmfError(f"{path} is of robot {hardware.robot!r}, the parameter robot says {config.robot!r}")
     return config, hardware

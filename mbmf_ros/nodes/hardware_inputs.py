@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.hardware.estimator import Estimator
+from mbmf_ros.hardware.temperatures import Temperatures
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import time_seconds
 from mbmf_ros.nodes.rejects import Rejects
@@ -32,13 +33,13 @@ class HardwareInputs:
         on_joints: called after every usable joint message.
 
     Attributes:
-        temperature: the newest [degrees Celsius]; None: none was heard.
+        temperatures: of the robot.
     """
 
     def __init__(self, node: Node, estimator: Estimator, rejects: Rejects, on_joints: Callable[[], None]):
         self._node, self._estimator, self._rejects, self._on_joints_taken = node, estimator, rejects, on_joints
-        self.temperature: float | None = None
         config = estimator.config
+        self.temperatures = Temperatures(config.temperature)
         self._by_arrival = config.sync.stamps == "arrival"
         pose_kind, on_pose = (
             (Odometry, self._on_odom) if config.pose.source == "odometry" else (PoseStamped, self._on_pose)
@@ -93,10 +94,8 @@ class HardwareInputs:
         stamp_s = self._stamp(message.header, arrival_s)
         self._estimator.take_pose(stamp_s, arrival_s, message.header.frame_id, position, orientation)
 
-    def _on_temperature(self, message: Temperature, _: float) -> None:
-        if not np.isfinite(message.temperature):
-            raise MbmfError(f"expected a finite temperature, got {message.temperature}")
-        self.temperature = float(message.temperature)
+    def _on_temperature(self, message: Temperature, arrival_s: float) -> None:
+        self.temperatures.take(arrival_s, message.header.frame_id, message.temperature)
 
     def values(self, now_s: float) -> dict[str, Any]:
         """Rates, ages and counts of all inputs, for diagnostics."""
@@ -105,8 +104,8 @@ class HardwareInputs:
             values[f"{name} [1/s]"] = one.rate(now_s, 1.0)
             values[f"{name} age [ms]"] = 1e3 * one.age_s(now_s)
             values |= {f"{name} {what}": count for what, count in sorted(one.counts.items())}
-        if self.temperature is not None:
-            values["temperature [C]"] = self.temperature
+        if self.temperatures.hottest is not None:
+            values["temperature [C]"] = self.temperatures.hottest
         return values
 
 

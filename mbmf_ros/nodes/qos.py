@@ -27,6 +27,11 @@ ACTION = _profile(1)
 # A velocity command is repeated, and only the newest one matters.
 COMMAND = _profile(1)
 
+# An emergency stop: a button that is only tapped says true and then false, and neither may push the other out of the
+# queue. A bridge listens twice: reliably, as a poor link must lose no stop of a reliable button; and best effort, since
+# a reliable subscription hears nothing at all of a best-effort button. A stop that is heard twice is one stop.
+ESTOP = (_profile(100), _profile(100, reliable=False))
+
 # The current value for whoever joins late: `path`, `model`, the display's path, a learner's status.
 LATCHED = _profile(1, latched=True)
 

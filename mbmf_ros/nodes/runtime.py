@@ -64,6 +64,7 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None, farewell: 
         signal.signal(signal.SIGINT, on_interrupt)
         if farewell:
             signal.signal(signal.SIGTERM, on_interrupt)
+            signal.signal(signal.SIGHUP, on_interrupt)  # a terminal that is closed, a lost ssh connection
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO if farewell else None)
         begun = True

@@ -55,7 +55,8 @@ class SafetyInterface:
         self._stamp = stamp or (lambda: node.get_clock().now().to_msg())
         self._told = (safety.mode, safety.reason)
         self._publisher = node.create_publisher(SafetyState, "~/safety", qos.LATCHED)
-        node.create_subscription(Bool, "estop", self._on_estop, qos.COMMAND)
+        for profile in qos.ESTOP:
+            node.create_subscription(Bool, "estop", self._on_estop, profile)
         node.create_subscription(Bool, "dead_man", self._on_dead_man, qos.COMMAND)
         offer(node, SetBool, "enable", self._enable)
         offer(node, Trigger, "estop", lambda _: self._stop("asked for by the service estop"))
@@ -108,7 +109,7 @@ class SafetyInterface:
 
     def _clear(self) -> str:
         disabled = self.layer.mode is Mode.DISABLED
-        done, text = self.layer.clear(self._now())
+        done, text = self.layer.clear(self._now(), self._problems())
         return self._done((done, f"{text}; call {self._node.get_name()}/enable with true" if disabled else text))
 
     def _done(self, answer: tuple[bool, str]) -> str:

@@ -77,7 +77,7 @@ class Safety:
         self.mode, self.reason = (Mode.HOLDING, "starting") if config.auto_enable else (Mode.DISABLED, _NEVER_ENABLED)
         self.ramp, self.run_time_s, self.limited = 0.0, 0.0, 0
         self.computed = self._last = self._safe
-        self._crossed = ""  # the limit that the robot is beyond now
+        self._crossed = ""  # the limit that the robot was beyond when it was measured last
         self._pressed_s = float("-inf")
         self._updated_s: float | None = None
         self._limited_s: float | None = None
@@ -109,6 +109,8 @@ class Safety:
         for name in ("dry_run", "dead_man"):
             if getattr(self.config, name) and not getattr(config, name) and self.mode not in _STOPPED:
                 raise MbmfError(f"{name}: without it the robot could start to move at once; disable it first")
+        if config.auto_enable and not self.config.auto_enable:
+            raise MbmfError("auto_enable: it may not be switched on while the bridge runs; enable the robot by hand")
         self.config = config
 
     # What people ask for ----------------------------------------------------------------------------------------------
@@ -142,8 +144,12 @@ class Safety:
         if self.mode is not Mode.ESTOP:
             self._go(Mode.ESTOP, reason)
 
-    def clear(self, now_s: float) -> tuple[bool, str]:
+    def clear(self, now_s: float, problems: Sequence[str] = ()) -> tuple[bool, str]:
         """Unlatch a stop or trip. The robot is then disabled; with ``auto_enable`` it is enabled again.
+
+        Args:
+            now_s: the time.
+            problems: why the robot may not be enabled now; with any, it is left disabled.
 
         Returns:
             Whether nothing is latched any more, and what it did or why not.
@@ -158,7 +164,7 @@ class Safety:
         self._go(Mode.DISABLED, f"cleared: {cleared}")
         if not self.config.auto_enable or self._kept_disabled:
             return True, "cleared; disabled until it is enabled"
-        enabled, text = self.enable(now_s)
+        enabled, text = self.enable(now_s, problems)
         return True, f"cleared; {'enabled again' if enabled else text}"
 
     def press_dead_man(self, pressed: bool, now_s: float) -> None:
@@ -190,7 +196,8 @@ class Safety:
             self.run_time_s += max(now_s - self._updated_s, 0.0)
         self._updated_s = now_s
         problem = "there is no measurement" if m is None else self.spec.measurement.problem(m)
-        self._crossed = crossed(self.spec, self.config, m) if m is not None and not problem else ""
+        if m is not None and not problem:  # a robot that cannot be seen is where it was seen last
+            self._crossed = crossed(self.spec, self.config, m)
         if self.mode in _STOPPED:
             return self.mode
         longest_s = self.config.max_run_time

@@ -59,9 +59,25 @@ def test_a_turn_of_the_heading_is_a_jump():
 def test_after_a_gap_more_is_believed():
     continuity = Continuity(SPEC, JumpConfig())
     continuity.check(0.0, at(0))
-    assert continuity.check(1.0, at(1.0)) is FOLLOWS
-    assert continuity.check(1.05, at(2.0)) is JUMPED
+    assert continuity.check(0.2, at(0.5)) is FOLLOWS
+    assert continuity.check(0.25, at(1.5)) is JUMPED
     assert continuity.reason == "the pose jumped by 1.00 m from where its velocity leads"
+
+
+@pytest.mark.parametrize("gap_s", [1.0, 60.0])
+def test_an_odometry_that_starts_anew_after_a_silence_is_a_new_beginning(gap_s: float):
+    continuity = Continuity(SPEC, JumpConfig())
+    continuity.check(0.0, at(2.5))
+    assert continuity.check(gap_s, at(0)) is MOVED
+    assert continuity.jumps == 1
+    assert continuity.reason.startswith("the pose jumped by 2.50 m")
+    assert continuity.check(gap_s + SPEC.dt_s, at(0)) is FOLLOWS
+
+
+def test_a_robot_that_stood_still_through_a_silence_goes_on():
+    continuity = Continuity(SPEC, JumpConfig())
+    continuity.check(0.0, at(2.5))
+    assert continuity.check(60.0, at(2.6)) is FOLLOWS
 
 
 @pytest.mark.parametrize("count", [1, 3])

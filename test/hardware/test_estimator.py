@@ -64,6 +64,23 @@ def test_an_imu_without_orientation_leaves_it_to_the_pose():
     same(m, found)
 
 
+def test_an_imu_that_stops_giving_its_orientation_goes_silent_instead_of_leaving_it_to_the_pose():
+    hardware, m = config(), standing()
+    robot, estimator = Robot(hardware), Estimator(hardware)
+    robot.tell(estimator, m, 3.0, STEADY_S)
+    for step in range(1, 12):
+        stamp_s, arrival_s = 3.0 + 0.01 * step, STEADY_S + 0.01 * step
+        estimator.take_joints(stamp_s, arrival_s, *robot.joints(m))
+        with pytest.raises(MbmfError, match="no orientation any more"):
+            estimator.take_imu(stamp_s, arrival_s, None, np.zeros(3), None)
+        estimator.take_pose(stamp_s, arrival_s, *robot.pose(m))
+    assert estimator.measure(STEADY_S + 0.11) == (None, ["imu: nothing usable on imu/data for more than 0.1 s"])
+    robot.tell(estimator, m, 3.12, STEADY_S + 0.12)
+    found = estimator.measure(STEADY_S + 0.12)[0]
+    assert found is not None
+    same(m, found)
+
+
 @pytest.mark.parametrize("late_s", [0.004, 0.013])
 def test_a_sample_is_brought_forward_to_the_instant(late_s: float):
     m = standing()

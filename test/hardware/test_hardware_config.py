@@ -50,6 +50,14 @@ def test_the_example_says_all_there_is_to_say():
     check(hardware.joints["hip_1"], content["joints"]["hip_1"], "hip_1")
 
 
+def test_what_a_beginner_starts_with_sends_nothing_and_no_file_of_ours_takes_a_limit_of_theirs_away():
+    safety = load_hardware(FOLDER / "example.yaml").safety
+    assert safety["dry_run"] is True
+    assert "auto_enable" not in safety
+    collecting = yaml.safe_load((FOLDER.parent / "collect_on_hardware.yaml").read_text())
+    assert not any("safety" in node["ros__parameters"] for node in collecting.values())
+
+
 def joint(**changes: Any) -> dict[str, Any]:
     """All joints, the first one changed."""
     joints = values()["joints"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -199,3 +200,33 @@ def test_what_rcl_cannot_read_is_one_message_and_code_2(tmp_path, arguments, mes
     assert message in line
     assert "Traceback" not in ended.stderr
     assert ".c:" not in line
+
+
+FAREWELL = """
+import sys
+from rclpy.node import Node
+from mbmf_ros.nodes.runtime import STEADY, run
+
+class Polite(Node):
+    def __init__(self):
+        super().__init__("polite")
+        self.create_timer(0.05, lambda: print("here", flush=True), clock=STEADY)
+
+    def destroy_node(self):
+        print("farewell", flush=True)
+        super().destroy_node()
+
+sys.exit(run(Polite, farewell=True))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_node_says_its_farewell_however_it_is_told_to_end(number):
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
+    command = [sys.executable, "-c", FAREWELL]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as node:
+        assert node.stdout
+        assert node.stdout.readline() == "here\n"
+        node.send_signal(number)
+        out, _ = node.communicate(timeout=30)
+    assert (out.splitlines()[-1], node.returncode) == ("farewell", 0)

@@ -70,6 +70,17 @@ def test_the_topic_estop_latches_and_only_the_service_clears(rig):
     rig.until(lambda: controller.last.action_source == RobotState.SOURCE_CONTROLLER, "actions again")
 
 
+@pytest.mark.parametrize("profile", [qos.COMMAND, qos.ESTOP[1]], ids=["reliable", "best effort"])
+def test_a_button_that_is_only_tapped_stops_whatever_it_offers(rig, profile):
+    rig.add(SimBridge, **LOCK_STEP)
+    button, safety = rig.speak(Bool, "estop", profile), heard(rig)
+    for pressed in (True, False, False):  # before the bridge looks again
+        button.publish(Bool(data=pressed))
+    rig.until(lambda: safety and safety[-1].mode == SafetyState.MODE_ESTOP, "the stop")
+    assert rig.call(Trigger, "sim_bridge/clear_estop").success
+    rig.until(lambda: safety[-1].mode != SafetyState.MODE_ESTOP, "the end of the stop, which is not heard again")
+
+
 def test_with_a_dead_man_the_robot_moves_only_while_it_is_pressed(rig):
     rig.add(SimBridge, safety__dead_man=True, safety__dead_man_timeout=0.5, **LOCK_STEP)
     controller, safety = Controller(rig), heard(rig)

@@ -8,49 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from layer_clock import DT, ROBOT, SIMULATION, START, Clock, enabled, tilted
 
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.robots import robot
-from mbmf_ros.robots.sim import start_measurement
-from mbmf_ros.safety import Mode, Safety, SafetyConfig
-
-SPEC = robot("ant")
-DT = SPEC.dt_s
-START = start_measurement(SPEC)
-ROBOT = SafetyConfig(ramp=1.0)
-SIMULATION = SafetyConfig(auto_enable=True, ramp=0.0)
-PUSH = np.ones(SPEC.nu)
-
-
-class Clock:
-    """A layer and the time that it lives in."""
-
-    def __init__(self, config: SafetyConfig):
-        self.safety, self.now_s = Safety(SPEC, config), 0.0
-
-    def step(self, periods: int = 1, m: np.ndarray | None = START, **moment) -> Mode:
-        for _ in range(periods):
-            self.now_s += DT
-            self.safety.update(self.now_s, m, **moment)
-        return self.safety.mode
-
-    def applied(self) -> float:
-        return float(self.safety.limit(PUSH, START, self.now_s)[0])
-
-
-def tilted(angle: float, height: float = SPEC.start_height_m) -> np.ndarray:
-    """The start pose, rolled by ``angle`` [rad], with its base ``height`` [m] high."""
-    m = START.copy()
-    m[SPEC.measurement.orientation] = (np.cos(angle / 2), np.sin(angle / 2), 0, 0)
-    m[2] = height
-    return m
-
-
-def enabled(config: SafetyConfig = ROBOT) -> Clock:
-    clock = Clock(config)
-    clock.step()
-    assert clock.safety.enable(clock.now_s) == (True, "enabled")
-    return clock
+from mbmf_ros.safety import Mode, SafetyConfig
 
 
 def test_a_robot_is_disabled_until_it_is_enabled_then_its_actions_grow():
@@ -196,7 +157,7 @@ def test_without_answers_it_holds_within_two_periods_and_comes_back_through_the_
     assert clock.step(11) is Mode.ACTIVE
 
 
-@pytest.mark.parametrize("m", [None, np.full(SPEC.measurement.size, np.nan), np.zeros(3), np.zeros_like(START)])
+@pytest.mark.parametrize("m", [None, np.full_like(START, np.nan), np.zeros(3), np.zeros_like(START)])
 def test_causes_and_unusable_measurements_hold_at_once(m):
     clock = enabled()
     assert clock.step(m=m) is Mode.HOLDING

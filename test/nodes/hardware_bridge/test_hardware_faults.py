@@ -12,6 +12,7 @@ from sensor_msgs.msg import JointState, Temperature
 
 from mbmf_ros.msg import RobotState
 from mbmf_ros.nodes import qos
+from mbmf_ros.nodes.runtime import STEADY
 from mbmf_ros.robots import robot
 
 pytestmark = pytest.mark.ros
@@ -113,17 +114,30 @@ def test_malformed_messages_are_counted_and_change_nothing(setup):
     assert all(np.isfinite(command).all() and np.abs(command).max() <= 1 + 1e-9 for command, _, _ in fake.commands)
 
 
-def test_a_hot_motor_makes_the_robot_hold(setup):
-    bridge, fake = setup(temperature={"topic": "motors", "warn": 60.0, "stop": 80.0})
+def test_a_hot_motor_makes_the_robot_hold_and_so_does_one_that_is_not_told_of_any_more(setup, rig):
+    motors = {"hip": 70.0, "knee": 20.0}
+    publisher = rig.probe.create_publisher(Temperature, "motors", qos.SENSOR_PUB)
+
+    def tell() -> None:
+        for name, value in motors.items():
+            message = Temperature(temperature=value)
+            message.header.frame_id = name
+            publisher.publish(message)
+
+    rig.probe.create_timer(0.05, tell, clock=STEADY)
+    bridge, fake = setup(temperature={"topic": "motors", "warn": 60.0, "stop": 80.0, "max_age": 2.0})
     fake.enable()
-    publisher = fake.rig.speak(Temperature, "motors", qos.SENSOR_PUB)
-    publisher.publish(Temperature(temperature=70.0))
     fake.rig.until(lambda: "70 C" in bridge._condition()[1], "the warning")
-    publisher.publish(Temperature(temperature=81.0))
+    motors["hip"] = 81.0
     fake.rig.until(lambda: fake.last.status == RobotState.STATUS_HOLDING, "holding")
     fake.rig.until(lambda: "a temperature of 80 C or more on motors" in bridge.safety.layer.reason, "the reason")
-    publisher.publish(Temperature(temperature=50.0))
+    motors["hip"] = 50.0
     fake.rig.until(lambda: fake.last.status == RobotState.STATUS_ACTIVE, "going on")
+    del motors["hip"]
+    fake.rig.until(lambda: "nothing of hip on motors" in bridge.safety.layer.reason, "the silence")
+    assert any("nothing of hip on motors" in problem for problem in bridge._problems())
+    motors["hip"] = 50.0
+    fake.rig.until(lambda: fake.last.status == RobotState.STATUS_ACTIVE, "going on again")
 
 
 def test_a_pause_of_the_process_is_no_transition_and_nothing_is_caught_up_with(setup):
