@@ -185,8 +185,10 @@ class HardwareBridge(Node):
             self._release()
             return
         passing = self.safety.layer.passing
-        self.pairing.sent(action, SOURCES[choice.source] if passing else RobotState.SOURCE_SAFE)
-        self.output.command(action)
+        if self.output.command(action):
+            self.pairing.sent(action, SOURCES[choice.source] if passing else RobotState.SOURCE_SAFE)
+        else:
+            self.pairing.stop()
 
     def _stop_if_asked(self) -> None:
         """Send the safe command out of turn if no other may be in force any more."""
@@ -195,8 +197,10 @@ class HardwareBridge(Node):
         if not self._sending:
             self._release()
         elif (self.output.in_force != self._safe).any():
-            self.pairing.interrupt(self._safe, RobotState.SOURCE_SAFE)
-            self.output.command(self._safe)
+            if self.output.command(self._safe):
+                self.pairing.interrupt(self._safe, RobotState.SOURCE_SAFE)
+            else:
+                self.pairing.stop()
 
     def _release(self) -> None:
         self.output.release()
