@@ -63,9 +63,10 @@ class HardwareBridge(Node):
         self.missed, self.overruns, self._reported = 0, 0, (0, 0)
         self._choice = Choice(self._safe, "safe", False, NEVER)
         self._no_answer = NO_CONTROLLER
-        self._m: np.ndarray | None = None  # the newest measurement
+        self._m: np.ndarray | None = None  # the newest measurement ...
+        self._m_s = 0.0  # ... and when it was made
         self._state: RobotState | None = None
-        self._checked, self._answered = False, False
+        self._checked, self._enabled, self._answered = False, False, False
         self._skipped = True  # there was no state in the last control period
         now = time.monotonic()
         self._period_s, self._published_s = now, now
@@ -92,15 +93,6 @@ class HardwareBridge(Node):
         how = f"sent {1e3 * ahead_s:g} ms ahead" if compensate else "sent on arrival"
         self.get_logger().info(f"{spec.name!r} on {self.output.topic}; commands are {how}; call ~/enable to begin")
 
-    @property
-    def status(self) -> int:
-        """RobotState.STATUS_*; what only a person can end is told first."""
-        layer = self.safety.layer
-        stopped = layer.mode in (Mode.ESTOP, Mode.TRIPPED, Mode.DISABLED)
-        if not stopped and self._m is not None and self.spec.fallen(self._m):
-            return RobotState.STATUS_FALLEN
-        return layer.status()
-
     # Control period ---------------------------------------------------------------------------------------------------
 
     def _on_period(self) -> None:
@@ -114,7 +106,7 @@ class HardwareBridge(Node):
         m, causes = self._look(now)
         past = None
         if m is not None:
-            self._m, past = m, self.pairing.state(now)
+            self._m, self._m_s, past = m, now, self.pairing.state(now)
         else:
             self.pairing.skip()
         due = not (self._early or self._immediate) or (self._immediate and not self._answered)
@@ -142,7 +134,7 @@ class HardwareBridge(Node):
                 self.pairing.begin()
                 self.get_logger().warning(f"{self.continuity.reason}, and stayed there: a new episode")
         if m is not None and self.spec.fallen(m):
-            causes.append(f"{self.spec.name} has fallen")
+            self.safety.layer.trip(f"{self.spec.name} has fallen")
         temperature = self.hardware.temperature
         if self._inputs.temperature is not None and self._inputs.temperature >= temperature.stop:
             causes.append(f"a temperature of {temperature.stop:g} C or more on {temperature.topic}")
@@ -174,14 +166,19 @@ class HardwareBridge(Node):
 
     # Commands ---------------------------------------------------------------------------------------------------------
 
-    @property
     def _sending(self) -> bool:
-        return self.safety.layer.mode is not Mode.DISABLED and not self.safety.layer.config.dry_run
+        """Commands go to the robot: from when it was enabled, for which it passed the checks, until it is disabled."""
+        layer = self.safety.layer
+        if layer.mode is Mode.DISABLED or layer.config.dry_run:
+            self._enabled = False
+        elif layer.mode in (Mode.RAMPING, Mode.ACTIVE):
+            self._enabled = True
+        return self._enabled
 
     def _send(self, choice: Choice) -> None:
         """Send a command in its turn, within every limit."""
         action = self.safety.limit(choice.action, self._m)
-        if not self._sending:
+        if not self._sending():
             self._release()
             return
         passing = self.safety.layer.passing
@@ -192,9 +189,10 @@ class HardwareBridge(Node):
 
     def _stop_if_asked(self) -> None:
         """Send the safe command out of turn if no other may be in force any more."""
+        sending = self._sending()
         if self.safety.layer.passing or self.output.in_force is None:
             return
-        if not self._sending:
+        if not sending:
             self._release()
         elif (self.output.in_force != self._safe).any():
             if self.output.command(self._safe):
@@ -231,12 +229,12 @@ class HardwareBridge(Node):
     def _publish(self) -> None:
         """Publish the newest state, with the status as it is now."""
         if self._state is not None:
-            self._state.status = self.status
+            self._state.status = self.safety.layer.status()
             self._states.publish(self._state)
             self._published_s = time.monotonic()
 
     def _on_watch(self) -> None:
-        told = self._state is not None and self._state.status == self.status
+        told = self._state is not None and self._state.status == self.safety.layer.status()
         if not told or time.monotonic() - self._published_s >= REPEAT_S:
             self._publish()
 
@@ -261,7 +259,9 @@ class HardwareBridge(Node):
 
     def _problems(self) -> list[str]:
         """Why the robot may not be enabled now."""
-        problems = start_problems(self.estimator, self._m, time.monotonic())
+        now = time.monotonic()
+        m = self._m if now - self._m_s <= self.estimator.max_age_s else None
+        problems = start_problems(self.estimator, m, now)
         if not self.output.heard:
             problems.append(f"nobody listens on {self.output.topic}; is the robot's controller active?")
         return problems

@@ -46,7 +46,7 @@ def test_ended_under_pd_control_no_torque_stays_on_the_joints(setup):
 
 
 def test_while_the_joints_are_not_heard_pd_control_asks_for_no_torque(setup):
-    bridge, fake = pulled(setup)
+    _, fake = pulled(setup)
     fake.silent = {"joint_states"}
     fake.rig.until(lambda: fake.last.status == RobotState.STATUS_HOLDING, "holding")
     fake.rig.until(lambda: not fake.commands[-1][0].any(), "no torque")
