@@ -54,6 +54,7 @@ class HardwareBridge(Node):
         ahead_s = latency.ahead_s if compensate else 0.0
         self._immediate, self._early = not compensate, ahead_s > 0
         # Where the rest of a period is too short to plan in, decisions are made one period earlier.
+        self._turn_s = spec.dt_s - ahead_s if self._early else 0.0  # after a period began
         self._two_ahead = self._early and spec.dt_s - ahead_s < latency.planning
         self.estimator = Estimator(self.hardware)
         self.continuity = Continuity(spec, self.hardware.jump)
@@ -62,6 +63,7 @@ class HardwareBridge(Node):
         self.rejects = Rejects()
         self.missed, self.overruns, self._reported = 0, 0, (0, 0)
         self._choice = Choice(self._safe, "safe", False, NEVER)
+        self._action, self._decided = self._safe, (False, False)  # what comes of it; was it passing, and sending
         self._no_answer = NO_CONTROLLER
         self._m: np.ndarray | None = None  # the newest measurement ...
         self._m_s = 0.0  # ... and when it was made
@@ -75,7 +77,7 @@ class HardwareBridge(Node):
         )  # stamps keep to the steady clock, however the system's is set
 
         self._states = self.create_publisher(RobotState, "state", qos.STATE_PUB)
-        self.output = HardwareOutput(self, self.estimator)
+        self.output = HardwareOutput(self, self.estimator, self.pairing)
         self._inputs = HardwareInputs(self, self.estimator, self.rejects, self.output.on_joints)
         self._actions = self.create_subscription(RobotAction, "action", self._on_action, qos.ACTION)
         offer(self, Trigger, "reset", self._on_reset)
@@ -86,7 +88,7 @@ class HardwareBridge(Node):
         self.create_timer(REPEAT_S / 5, self._on_watch, clock=STEADY)
         self._turn = None
         if self._early:  # a one-shot that every control period winds up
-            self._turn = self.create_timer(spec.dt_s - ahead_s, self._on_turn, clock=STEADY)
+            self._turn = self.create_timer(self._turn_s, self._on_turn, clock=STEADY)
             self._turn.cancel()
         self.pairing.begin()
         self.create_timer(spec.dt_s, self._on_period, clock=STEADY)
@@ -115,9 +117,11 @@ class HardwareBridge(Node):
         seen = None if causes and m is None else self._m
         self.safety.update(seen, causes, self._choice.unanswered, self._no_answer)
         if due:
-            self._send(self._choice)
+            self._send()
         else:
             self._stop_if_asked()
+            if self._two_ahead:
+                self._decide()
         self.slot.begin(self.pairing.episode, max(self.pairing.tick, 0), 1 + max(skipped, 0))
         self._answered, self._skipped = False, m is None
         if m is not None:
@@ -162,7 +166,7 @@ class HardwareBridge(Node):
         self._turn.cancel()
         if not self._two_ahead:
             self._choose()
-        self._send(self._choice)
+        self._send()
 
     # Commands ---------------------------------------------------------------------------------------------------------
 
@@ -175,34 +179,32 @@ class HardwareBridge(Node):
             self._enabled = True
         return self._enabled
 
-    def _send(self, choice: Choice) -> None:
-        """Send a command in its turn, within every limit."""
-        action = self.safety.limit(choice.action, self._m)
+    def _decide(self) -> None:
+        """Bring the choice within every limit."""
+        action, passing = self.safety.limit(self._choice.action, self._m), self.safety.layer.passing
+        self._decided = passing, self._sending()
+        controlled = passing and self._choice.source != "safe"
+        self._action = self.output.toward(action, controlled) if self._sending() else self._safe
+
+    def _send(self) -> None:
+        """Send the command whose turn it is; decided one period earlier, it is that one unless a stop came between."""
+        if not self._two_ahead or self._decided != (self.safety.layer.passing, self._sending()):
+            self._decide()
         if not self._sending():
-            self._release()
+            self.output.release()
             return
-        passing = self.safety.layer.passing
-        if self.output.command(action):
-            self.pairing.sent(action, SOURCES[choice.source] if passing else RobotState.SOURCE_SAFE)
-        else:
-            self.pairing.stop()
+        source = SOURCES[self._choice.source] if self.safety.layer.passing else RobotState.SOURCE_SAFE
+        self.output.send(self._action, source, time.monotonic() - self._period_s - self._turn_s)
 
     def _stop_if_asked(self) -> None:
-        """Send the safe command out of turn if no other may be in force any more."""
+        """Stop the robot out of turn if what was sent may not be in force any more."""
         sending = self._sending()
         if self.safety.layer.passing or self.output.in_force is None:
             return
-        if not sending:
-            self._release()
-        elif (self.output.in_force != self._safe).any():
-            if self.output.command(self._safe):
-                self.pairing.interrupt(self._safe, RobotState.SOURCE_SAFE)
-            else:
-                self.pairing.stop()
-
-    def _release(self) -> None:
-        self.output.release()
-        self.pairing.stop()
+        if sending:
+            self.output.stop(RobotState.SOURCE_SAFE)
+        else:
+            self.output.release()
 
     # Messages ---------------------------------------------------------------------------------------------------------
 
@@ -224,7 +226,7 @@ class HardwareBridge(Node):
         in_force = self._safe if self.output.in_force is None else self.output.in_force
         if not self._two_ahead:
             return [in_force]
-        return [in_force, self._choice.action if self.safety.layer.passing else self._safe]
+        return [in_force, self._action]
 
     def _publish(self) -> None:
         """Publish the newest state, with the status as it is now."""
@@ -246,7 +248,7 @@ class HardwareBridge(Node):
         if self._immediate and self.slot.answered and not self._answered:
             self._answered = True
             self._choose()
-            self._send(self._choice)
+            self._send()
 
     def _after_request(self) -> None:
         self._stop_if_asked()

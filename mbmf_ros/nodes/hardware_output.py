@@ -9,8 +9,10 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 
+from mbmf_ros.hardware.approach import Approach
 from mbmf_ros.hardware.commands import Commands
 from mbmf_ros.hardware.estimator import Estimator
+from mbmf_ros.hardware.pairing import Pairing
 from mbmf_ros.hardware.samples import JointSample
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import doubles
@@ -24,15 +26,17 @@ class HardwareOutput:
     Args:
         node: the bridge.
         estimator: knows the robot, and where its joints are.
+        pairing: is told what was sent.
 
     Attributes:
         topic: with its namespace.
         in_force: the action that the robot was told last, (nu,); None: nothing is being sent.
     """
 
-    def __init__(self, node: Node, estimator: Estimator):
+    def __init__(self, node: Node, estimator: Estimator, pairing: Pairing):
         config = estimator.config
         self._node, self._estimator, self._commands = node, estimator, Commands(config)
+        self._pairing, self._approach = pairing, Approach(config)
         self._safe = np.array(config.spec.safe_action)
         self._publisher = node.create_publisher(Float64MultiArray, config.command.topic, qos.ACTION)
         self.topic = self._publisher.topic_name
@@ -43,12 +47,49 @@ class HardwareOutput:
         """Somebody listens."""
         return self._publisher.get_subscription_count() > 0
 
-    def command(self, action: np.ndarray) -> bool:
-        """Tell the robot ``action`` (nu,), which has passed the safety layer.
+    def toward(self, action: np.ndarray, controlled: bool) -> np.ndarray:
+        """What to send for ``action`` (nu,), the controller's or the safe one: it, or what leads there slowly."""
+        now, before = time.monotonic(), self.in_force
+        if before is None:
+            joints = self._joints()
+            before = self._safe if joints is None else self._approach.begin(joints.position, now)
+        return self._approach.step(before, action, controlled, now)
 
-        Returns:
-            Whether it was told so. Under PD control nobody knows what torque that is while the joints are not heard:
-            then it is told to do nothing.
+    def send(self, action: np.ndarray, source: int, off_s: float) -> None:
+        """Tell the robot ``action`` (nu,), in its turn, ``off_s`` [s] after the time that it should have been."""
+        if self._command(action):
+            self._pairing.sent(action, source, off_s)
+        else:
+            self._pairing.stop()
+
+    def stop(self, source: int) -> None:
+        """Tell the robot the safe action out of turn. A posture stays as it is until the next turn leads it away."""
+        assert self.in_force is not None
+        if not self._approach.needed and (self.in_force != self._safe).any():
+            self._pairing.interrupt(self._safe, source)
+            self._command(self._safe)
+
+    def on_joints(self) -> None:
+        """With PD control the torque follows the joints."""
+        if self._commands.follows_joints and self.in_force is not None and not self._command(self.in_force):
+            self._pairing.stop()
+
+    def release(self) -> None:
+        """Send nothing any more. The last command is the safe one; a posture stays as it is.
+
+        Under PD control it is no torque: nobody adapts it any more.
+        """
+        if self.in_force is not None:
+            posture = self.in_force if self._approach.needed else self._safe
+            follows = self._commands.follows_joints
+            self._send(self._commands.nothing if follows else self._commands.data(posture))
+            self.in_force = None
+        self._pairing.stop()
+
+    def _command(self, action: np.ndarray) -> bool:
+        """Send the command for ``action`` (nu,); returns whether that could be done.
+
+        Under PD control nobody knows what torque it is while the joints are not heard: then there is none.
         """
         if not self._commands.follows_joints:
             self._send(self._commands.data(action))
@@ -60,18 +101,6 @@ class HardwareOutput:
             return False
         self.in_force = action
         return True
-
-    def on_joints(self) -> None:
-        """With PD control the torque follows the joints."""
-        if self._commands.follows_joints and self.in_force is not None:
-            self.command(self.in_force)
-
-    def release(self) -> None:
-        """Send nothing any more; the last command is the safe one, under PD control no torque: nobody adapts it."""
-        if self.in_force is not None:
-            follows = self._commands.follows_joints
-            self._send(self._commands.nothing if follows else self._commands.data(self._safe))
-            self.in_force = None
 
     def _joints(self) -> JointSample | None:
         """The newest, if it is new enough to act on."""

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("mbmf_ros.msg")
 
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from mbmf_ros.msg import RobotState
 from mbmf_ros.robots import robot
@@ -61,7 +61,47 @@ def test_a_command_under_pd_control_without_joints_is_none_and_vouches_for_nothi
     bridge, fake = pulled(setup)
     count = len(fake.commands)
     bridge.estimator.inputs["joint_states"].messages.clear()
-    bridge._send(bridge._choice)
+    bridge._send()
     assert bridge.output.in_force is None
     assert bridge.pairing._held is None
     fake.rig.until(lambda: any(not torque.any() for torque, _, _ in fake.commands[count:]), "no torque")
+
+
+@pytest.mark.parametrize("stop", ["estop", "disable", "silent controller"])
+def test_a_stop_does_not_throw_the_robot_into_its_safe_posture(setup, stop):
+    """Each target is within reach of the one before; disabled, it stays the last."""
+    bridge, fake = setup(command={"interface": "position", "stop_speed": 1.0}, checks={"start_distance": 3.0})
+    fake.enable()
+    fake.answering = False
+    far = np.full(SPEC.nu, 0.05)  # of a scale of 20 rad: beyond the reach of one period at the stop's speed
+    targets, send = [], bridge.output._send
+
+    def note(data):
+        targets.append(np.array(data))
+        send(data)
+
+    def told_far():
+        fake.answer(fake.last, far)
+        return bridge.output.in_force is not None and np.array_equal(bridge.output.in_force, far)
+
+    fake.rig.until(told_far, "a posture far from the safe one")
+    bridge.output._send = note
+    if stop == "estop":
+        assert fake.rig.call(Trigger, "hardware_bridge/estop").success
+    elif stop == "disable":
+        assert fake.rig.call(SetBool, "hardware_bridge/enable", data=False).success
+    if stop == "disable":
+        fake.rig.until(lambda: bridge.output.in_force is None, "the release")
+        fake.reach(3)
+        np.testing.assert_array_equal(
+            targets[-1], bridge.output._commands.data(far)
+        )  # it stays where it was told to be
+        return
+    fake.rig.until(lambda: not bridge.safety.layer.passing, "the stop")
+    fake.rig.until(lambda: (bridge.output.in_force == SPEC.safe_action).all(), "the safe posture", timeout_s=20.0)
+    joints = [bridge.hardware.joints[name] for name in SPEC.actuated_joints]
+    ratio = np.array([joint.gear for joint in joints])
+    order = [[joint.name for joint in joints].index(name) for name in bridge.hardware.command.order]
+    steps = np.abs(np.diff(np.array(targets), axis=0)) / ratio[order]
+    assert steps.max() <= 1.0 * SPEC.dt_s + 1e-9
+    assert (steps > 0).any(1).sum() >= 15  # 1 rad at 1 rad/s
