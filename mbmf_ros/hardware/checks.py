@@ -74,7 +74,7 @@ def _joints(estimator: Estimator, m: np.ndarray) -> list[str]:
 def _start(estimator: Estimator, m: np.ndarray) -> list[str]:
     """Whether the first command, the safe action, would jerk a joint to where it is told to be."""
     config, spec, lines = estimator.config, estimator.spec, []
-    if config.command.interface != "position" and not config.command.pd.enabled:
+    if not config.command.postures:
         return []
     for name, action in zip(spec.actuated_joints, spec.safe_action, strict=True):
         joint = config.joints[name]

@@ -40,6 +40,11 @@ class Commands:
         """A command depends on where the joints are: it has to be computed anew with every joint message."""
         return self._pd.enabled
 
+    @property
+    def nothing(self) -> np.ndarray:
+        """The command (nu,) of no torque, and of no velocity."""
+        return np.zeros(len(self._order))
+
     def data(
         self, action: np.ndarray, position: np.ndarray | None = None, velocity: np.ndarray | None = None
     ) -> np.ndarray:

@@ -47,7 +47,8 @@ class JointConfig(Ranged):
         high: largest position [rad].
         scale: what an action of 1 asks for at the joint: torque [N m], velocity [rad/s], or angle from center [rad].
         center: position that an action of 0 asks for [rad]; interface position, and PD.
-        limit: largest torque [N m] or velocity [rad/s] at the joint that is ever commanded; 0: no limit of its own.
+        limit: largest torque [N m] or velocity [rad/s] at the joint that is ever commanded; 0: no limit of its
+            own, which PD control needs.
     """
 
     name: str = ""
@@ -165,6 +166,9 @@ def _problem(config: HardwareConfig, spec: RobotSpec) -> str | None:
     order = config.command.order
     if sorted(order) != sorted(driven):
         return f"command.order: expected each of {', '.join(sorted(driven))} once, got {', '.join(order) or 'nothing'}"
+    unlimited = [name for name in spec.actuated_joints if not config.joints[name].limit]
+    if config.command.pd.enabled and unlimited:
+        return f"joints.{unlimited[0]}.limit: expected the largest torque [N m] that command.pd may ask for, got 0"
     ahead_s = config.latency.ahead_s
     if ahead_s >= spec.dt_s:
         return f"latency: expected less than a control period ({spec.dt_s:g} s) in all, got {ahead_s:g} s"

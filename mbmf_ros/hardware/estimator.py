@@ -33,6 +33,7 @@ class Estimator:
 
     Attributes:
         inputs: by name, see :data:`INPUTS`.
+        max_age_s: a measurement older than this says nothing about now [s].
     """
 
     def __init__(self, config: HardwareConfig):
@@ -49,6 +50,7 @@ class Estimator:
         }
         slowest = min(self.settings(name).rate for name in INPUTS)
         self._stale_s = max(self.spec.dt_s, 2.0 / slowest)
+        self.max_age_s = max(self.settings(name).max_age for name in INPUTS)
         self._used_stamp_s = float("nan")  # of the last measurement, by the robot's clock
         self._measured_s = float("-inf")  # when it was made, by ours
 
@@ -158,7 +160,7 @@ class Estimator:
                 m = self._assemble(found, now_s - offset_s)
                 problem = self.spec.measurement.problem(m)
                 return (None, [problem]) if problem else (m, [])
-        if now_s - self._measured_s <= max(self.settings(name).max_age for name in INPUTS):
+        if now_s - self._measured_s <= self.max_age_s:
             return None, []  # a hitch, as when the robot's clock jumps: no reason to hold
         if found is not None:
             return None, ["messages arrive late, and then many at once; is the computer or the network busy?"]

@@ -16,17 +16,19 @@ class Sent:
     Attributes:
         action: (nu,).
         source: where it came from, as the bridge tells it.
+        late: it was sent too far from its time for the period that it is for to be of one action.
     """
 
     action: np.ndarray
     source: int
+    late: bool = False
 
 
 class Pairing:
     """Numbers ticks so that two states with consecutive numbers are a transition of the action between them.
 
     Wherever that cannot be vouched for, a number is left out: the control period was late, nothing was sent, a stop
-    came in its middle, a measurement was missing. Times are of one steady clock [s].
+    came in its middle, a measurement was missing, a command was not sent in time. Times are of one steady clock [s].
 
     Args:
         dt_s: control period [s].
@@ -48,9 +50,12 @@ class Pairing:
         self._last_s: float | None = None  # of the newest state
         self._skipped = True
 
-    def sent(self, action: np.ndarray, source: int) -> None:
-        """A command was sent, in its turn."""
-        self._sent.append(Sent(action, source))
+    def sent(self, action: np.ndarray, source: int, off_s: float = 0.0) -> None:
+        """A command was sent, in its turn, ``off_s`` [s] after the time that it should have been."""
+        off = off_s / self._dt_s
+        self._sent.append(Sent(action, source, late=abs(off) > TOLERANCE))
+        if off < -TOLERANCE:  # it takes effect before its period begins
+            self._broken = max(self._broken, 1)
 
     def interrupt(self, action: np.ndarray, source: int) -> None:
         """A command was sent out of turn: neither this period nor one that begins with it is of one action."""
@@ -99,6 +104,7 @@ class Pairing:
             self._held = in_force[-1]
         elif self._held is not None:
             self._held = Sent(self._held.action, self._held_source)
-        whole = len(in_force) <= 1 and self._held is not None and not self._broken
+        late = any(command.late for command in in_force)
+        whole = len(in_force) <= 1 and self._held is not None and not self._broken and not late
         self._broken = max(0, self._broken - 1)
         return whole, self._held

@@ -139,7 +139,7 @@ class PdConfig(Ranged):
 
 
 @dataclass(frozen=True)
-class CommandConfig:
+class CommandConfig(Ranged):
     """Commands (std_msgs/Float64MultiArray), as ros2_control's forward command controllers take them.
 
     Attributes:
@@ -147,14 +147,23 @@ class CommandConfig:
         interface: effort, velocity or position.
         order: the robot's joint names in the controller's order (its parameter ``joints``).
         pd: position control in the bridge.
+        stop_speed: a stop takes each joint to the safe posture no faster than this [rad/s], and back from there; for
+            interface position, and PD.
     """
 
     topic: str = "effort_controller/commands"
     interface: str = "effort"
     order: tuple[str, ...] = ()
     pd: PdConfig = field(default_factory=PdConfig)
+    stop_speed: float = ranged(0.5, 1e-3, 100.0)
+
+    @property
+    def postures(self) -> bool:
+        """An action is where the joints shall be."""
+        return self.interface == "position" or self.pd.enabled
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.interface not in INTERFACES:
             raise unknown("interface", self.interface, INTERFACES)
         if self.pd.enabled and self.interface != "effort":

@@ -54,6 +54,7 @@ class HardwareBridge(Node):
         ahead_s = latency.ahead_s if compensate else 0.0
         self._immediate, self._early = not compensate, ahead_s > 0
         # Where the rest of a period is too short to plan in, decisions are made one period earlier.
+        self._turn_s = spec.dt_s - ahead_s if self._early else 0.0  # after a period began
         self._two_ahead = self._early and spec.dt_s - ahead_s < latency.planning
         self.estimator = Estimator(self.hardware)
         self.continuity = Continuity(spec, self.hardware.jump)
@@ -62,10 +63,12 @@ class HardwareBridge(Node):
         self.rejects = Rejects()
         self.missed, self.overruns, self._reported = 0, 0, (0, 0)
         self._choice = Choice(self._safe, "safe", False, NEVER)
+        self._action, self._decided = self._safe, (False, False)  # what comes of it; was it passing, and sending
         self._no_answer = NO_CONTROLLER
-        self._m: np.ndarray | None = None  # the newest measurement
+        self._m: np.ndarray | None = None  # the newest measurement ...
+        self._m_s = 0.0  # ... and when it was made
         self._state: RobotState | None = None
-        self._checked, self._answered = False, False
+        self._checked, self._enabled, self._answered = False, False, False
         self._skipped = True  # there was no state in the last control period
         now = time.monotonic()
         self._period_s, self._published_s = now, now
@@ -74,7 +77,7 @@ class HardwareBridge(Node):
         )  # stamps keep to the steady clock, however the system's is set
 
         self._states = self.create_publisher(RobotState, "state", qos.STATE_PUB)
-        self.output = HardwareOutput(self, self.estimator)
+        self.output = HardwareOutput(self, self.estimator, self.pairing)
         self._inputs = HardwareInputs(self, self.estimator, self.rejects, self.output.on_joints)
         self._actions = self.create_subscription(RobotAction, "action", self._on_action, qos.ACTION)
         offer(self, Trigger, "reset", self._on_reset)
@@ -85,21 +88,12 @@ class HardwareBridge(Node):
         self.create_timer(REPEAT_S / 5, self._on_watch, clock=STEADY)
         self._turn = None
         if self._early:  # a one-shot that every control period winds up
-            self._turn = self.create_timer(spec.dt_s - ahead_s, self._on_turn, clock=STEADY)
+            self._turn = self.create_timer(self._turn_s, self._on_turn, clock=STEADY)
             self._turn.cancel()
         self.pairing.begin()
         self.create_timer(spec.dt_s, self._on_period, clock=STEADY)
         how = f"sent {1e3 * ahead_s:g} ms ahead" if compensate else "sent on arrival"
         self.get_logger().info(f"{spec.name!r} on {self.output.topic}; commands are {how}; call ~/enable to begin")
-
-    @property
-    def status(self) -> int:
-        """RobotState.STATUS_*; what only a person can end is told first."""
-        layer = self.safety.layer
-        stopped = layer.mode in (Mode.ESTOP, Mode.TRIPPED, Mode.DISABLED)
-        if not stopped and self._m is not None and self.spec.fallen(self._m):
-            return RobotState.STATUS_FALLEN
-        return layer.status()
 
     # Control period ---------------------------------------------------------------------------------------------------
 
@@ -114,7 +108,7 @@ class HardwareBridge(Node):
         m, causes = self._look(now)
         past = None
         if m is not None:
-            self._m, past = m, self.pairing.state(now)
+            self._m, self._m_s, past = m, now, self.pairing.state(now)
         else:
             self.pairing.skip()
         due = not (self._early or self._immediate) or (self._immediate and not self._answered)
@@ -123,9 +117,11 @@ class HardwareBridge(Node):
         seen = None if causes and m is None else self._m
         self.safety.update(seen, causes, self._choice.unanswered, self._no_answer)
         if due:
-            self._send(self._choice)
+            self._send()
         else:
             self._stop_if_asked()
+            if self._two_ahead:
+                self._decide()
         self.slot.begin(self.pairing.episode, max(self.pairing.tick, 0), 1 + max(skipped, 0))
         self._answered, self._skipped = False, m is None
         if m is not None:
@@ -142,7 +138,7 @@ class HardwareBridge(Node):
                 self.pairing.begin()
                 self.get_logger().warning(f"{self.continuity.reason}, and stayed there: a new episode")
         if m is not None and self.spec.fallen(m):
-            causes.append(f"{self.spec.name} has fallen")
+            self.safety.layer.trip(f"{self.spec.name} has fallen")
         causes += self._inputs.temperatures.problems(now)
         if not self._checked and self.safety.layer.config.auto_enable:
             problems = self._problems()
@@ -168,37 +164,45 @@ class HardwareBridge(Node):
         self._turn.cancel()
         if not self._two_ahead:
             self._choose()
-        self._send(self._choice)
+        self._send()
 
     # Commands ---------------------------------------------------------------------------------------------------------
 
-    @property
     def _sending(self) -> bool:
-        return self.safety.layer.mode is not Mode.DISABLED and not self.safety.layer.config.dry_run
+        """Commands go to the robot: from when it was enabled, for which it passed the checks, until it is disabled."""
+        layer = self.safety.layer
+        if layer.mode is Mode.DISABLED or layer.config.dry_run:
+            self._enabled = False
+        elif layer.mode in (Mode.RAMPING, Mode.ACTIVE):
+            self._enabled = True
+        return self._enabled
 
-    def _send(self, choice: Choice) -> None:
-        """Send a command in its turn, within every limit."""
-        action = self.safety.limit(choice.action, self._m)
-        if not self._sending:
-            self._release()
+    def _decide(self) -> None:
+        """Bring the choice within every limit."""
+        action, passing = self.safety.limit(self._choice.action, self._m), self.safety.layer.passing
+        self._decided = passing, self._sending()
+        controlled = passing and self._choice.source != "safe"
+        self._action = self.output.toward(action, controlled) if self._sending() else self._safe
+
+    def _send(self) -> None:
+        """Send the command whose turn it is; decided one period earlier, it is that one unless a stop came between."""
+        if not self._two_ahead or self._decided != (self.safety.layer.passing, self._sending()):
+            self._decide()
+        if not self._sending():
+            self.output.release()
             return
-        passing = self.safety.layer.passing
-        self.pairing.sent(action, SOURCES[choice.source] if passing else RobotState.SOURCE_SAFE)
-        self.output.command(action)
+        source = SOURCES[self._choice.source] if self.safety.layer.passing else RobotState.SOURCE_SAFE
+        self.output.send(self._action, source, time.monotonic() - self._period_s - self._turn_s)
 
     def _stop_if_asked(self) -> None:
-        """Send the safe command out of turn if no other may be in force any more."""
+        """Stop the robot out of turn if what was sent may not be in force any more."""
+        sending = self._sending()
         if self.safety.layer.passing or self.output.in_force is None:
             return
-        if not self._sending:
-            self._release()
-        elif (self.output.in_force != self._safe).any():
-            self.pairing.interrupt(self._safe, RobotState.SOURCE_SAFE)
-            self.output.command(self._safe)
-
-    def _release(self) -> None:
-        self.output.release()
-        self.pairing.stop()
+        if sending:
+            self.output.stop(RobotState.SOURCE_SAFE)
+        else:
+            self.output.release()
 
     # Messages ---------------------------------------------------------------------------------------------------------
 
@@ -220,17 +224,17 @@ class HardwareBridge(Node):
         in_force = self._safe if self.output.in_force is None else self.output.in_force
         if not self._two_ahead:
             return [in_force]
-        return [in_force, self._choice.action if self.safety.layer.passing else self._safe]
+        return [in_force, self._action]
 
     def _publish(self) -> None:
         """Publish the newest state, with the status as it is now."""
         if self._state is not None:
-            self._state.status = self.status
+            self._state.status = self.safety.layer.status()
             self._states.publish(self._state)
             self._published_s = time.monotonic()
 
     def _on_watch(self) -> None:
-        told = self._state is not None and self._state.status == self.status
+        told = self._state is not None and self._state.status == self.safety.layer.status()
         if not told or time.monotonic() - self._published_s >= REPEAT_S:
             self._publish()
 
@@ -242,7 +246,7 @@ class HardwareBridge(Node):
         if self._immediate and self.slot.answered and not self._answered:
             self._answered = True
             self._choose()
-            self._send(self._choice)
+            self._send()
 
     def _after_request(self) -> None:
         self._stop_if_asked()
@@ -255,8 +259,9 @@ class HardwareBridge(Node):
 
     def _problems(self) -> list[str]:
         """Why the robot may not be enabled now."""
-        problems = start_problems(self.estimator, self._m, time.monotonic())
-        problems += self._inputs.temperatures.problems(time.monotonic())
+        now = time.monotonic()
+        m = self._m if now - self._m_s <= self.estimator.max_age_s else None
+        problems = start_problems(self.estimator, m, now) + self._inputs.temperatures.problems(now)
         if not self.output.heard:
             problems.append(f"nobody listens on {self.output.topic}; is the robot's controller active?")
         return problems
@@ -279,7 +284,8 @@ class HardwareBridge(Node):
 
     def destroy_node(self) -> None:
         """Leave the robot with the safe command."""
-        self.output.farewell()
+        if hasattr(self, "output"):  # not where the parameters were refused
+            self.output.farewell()
         super().destroy_node()
 
 

@@ -144,6 +144,11 @@ class Safety:
         if self.mode is not Mode.ESTOP:
             self._go(Mode.ESTOP, reason)
 
+    def trip(self, reason: str) -> None:
+        """Let nothing through until :meth:`clear`, for what the caller knows of; a robot that is stopped stays so."""
+        if self.mode not in _STOPPED:
+            self._go(Mode.TRIPPED, reason)
+
     def clear(self, now_s: float, problems: Sequence[str] = ()) -> tuple[bool, str]:
         """Unlatch a stop or trip. The robot is then disabled; with ``auto_enable`` it is enabled again.
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from robot_side import SPEC, config, configs, values
 
+from mbmf_ros.errors import MbmfError
 from mbmf_ros.hardware.commands import Commands
 from mbmf_ros.hardware.config import HardwareConfig, parse_hardware
 
@@ -78,3 +79,12 @@ def test_a_position_never_leaves_the_joints_range():
     assert commands.data(np.ones(SPEC.nu)) == pytest.approx(np.full(SPEC.nu, 0.7))
     assert commands.data(-np.ones(SPEC.nu)) == pytest.approx(np.full(SPEC.nu, -0.5))
     assert not Commands(config()).follows_joints
+
+
+def test_pd_without_a_limit_of_its_torque_is_refused():
+    plain = values()
+    plain["command"]["pd"] = {"enabled": True, "kp": 10.0}
+    for name, entry in plain["joints"].items():
+        entry["limit"] = 0.0 if name == "ankle_2" else 3.0
+    with pytest.raises(MbmfError, match=r"joints\.ankle_2\.limit: expected the largest torque \[N m\]"):
+        parse_hardware(plain)

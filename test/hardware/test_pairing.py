@@ -128,3 +128,19 @@ def test_a_long_gap_leaves_out_as_many_numbers_as_periods():
     pairing.sent(act(2.0), 1)
     pairing.state(DT + 40 * DT)
     assert pairing.tick == 41
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("off", [0.45, -0.45])
+def test_a_command_that_is_not_sent_in_time_makes_no_transition(early: bool, off: float):
+    """Half of the period that it is for was of another action, or half of the one before."""
+    pairing = Pairing(DT, early)
+    pairing.begin()
+    numbers = []
+    for step in range(10):
+        pairing.state(DT * step)
+        numbers.append(pairing.tick)
+        pairing.sent(act(step), 1, off * DT if step == 5 else 0.1 * DT)
+    gaps = {step for step in range(4, 10) if numbers[step] > numbers[step - 1] + 1}
+    period = 7 if early else 6  # the state at the end of the period that it is for
+    assert gaps == ({period} if off > 0 or not early else {period - 1, period})

@@ -241,3 +241,15 @@ def test_nothing_gets_into_motion_but_by_the_ways_that_are_documented(auto_enabl
             assert after is Mode.ESTOP
         if event == "tilt" and before in (Mode.RAMPING, Mode.ACTIVE, Mode.HOLDING):
             assert after is Mode.TRIPPED
+
+
+def test_what_the_caller_trips_on_is_latched_and_wakes_no_robot_that_is_stopped():
+    clock = Clock(ROBOT)
+    clock.safety.trip("fell")
+    assert clock.safety.mode is Mode.DISABLED
+    clock = enabled()
+    clock.safety.trip("fell")
+    assert (clock.step(5), clock.safety.reason, clock.applied()) == (Mode.TRIPPED, "fell", 0.0)
+    clock.safety.estop("pressed")
+    clock.safety.trip("fell")
+    assert (clock.safety.mode, clock.safety.reason) == (Mode.ESTOP, "pressed")

@@ -31,7 +31,7 @@ def write(file: Path, **sections: Any) -> Path:
     """A YAML of a robot with signs and gears, on slow ages; ``sections`` are put over it."""
     content = values()
     for index, entry in enumerate(content["joints"].values()):
-        entry.update(sign=-1 if index % 3 == 0 else 1, gear=2.0 + index, offset=0.1 * index, scale=SCALE)
+        entry.update(sign=-1 if index % 3 == 0 else 1, gear=2.0 + index, offset=0.1 * index, scale=SCALE, limit=SCALE)
     content["command"]["order"].reverse()
     content |= {name: dict(UNHURRIED) for name in ("joint_states", "imu", "pose")}
     content |= {"sync": {"tolerance": 0.05}, "safety": {"ramp": 0.0, "command_timeout_periods": 20}}

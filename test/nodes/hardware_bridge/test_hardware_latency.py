@@ -68,6 +68,40 @@ def test_where_little_time_is_left_two_actions_are_pending(setup):
     assert bridge.slot.counts["early"] == 0
 
 
+def test_the_second_pending_action_is_within_the_limits_already(setup):
+    latency = {"actuator": 0.03, "planning": 0.03}
+    safety = {"action_limit": 0.4, "action_rate": 6.0, "ramp": 0.5, "command_timeout_periods": 20}
+    bridge, fake = setup(latency=latency, safety=safety)
+    fake.enable()
+    first = len(fake.states)
+    fake.reach(40)
+    pairs = fake.transitions(first)
+    assert len(pairs) >= 8
+    told = [np.reshape((before.pending_action, after.pending_action), (2, 2, SPEC.nu)) for before, after in pairs]
+    assert all(np.abs(rows).max() <= 0.4 for rows in told)
+    assert sum(np.array_equal(before[1], after[0]) for before, after in told) >= len(pairs) - 1
+    assert bridge.safety.layer.limited > 10  # not what the controller said
+
+
+def test_a_command_that_is_sent_late_makes_no_transition(setup):
+    """Its turn came late by most of what was left of the control period."""
+    bridge, fake = setup(latency={"actuator": 0.02, "planning": 0.02})
+    fake.enable()
+    send, off = bridge.output.send, []
+
+    def late(action, source, off_s):
+        off.append(off_s)
+        send(action, source, off_s + 0.4 * SPEC.dt_s)
+
+    fake.rig.until(lambda: fake.transitions(), "transitions")
+    bridge.output.send = late
+    fake.reach(4)  # what was sent in time is through
+    first = len(fake.states)
+    fake.reach(20)
+    assert fake.transitions(first) == []
+    assert abs(np.median(off)) < 0.3 * SPEC.dt_s  # without that they are sent in time
+
+
 def test_without_compensation_an_answer_is_sent_when_it_arrives(setup):
     bridge, fake = setup({"latency_compensation": False})
     fake.enable()
