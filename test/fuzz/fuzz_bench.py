@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any, cast
 from unittest import mock
 
@@ -92,7 +93,9 @@ class Bench:
         """Deliver a message (bytes to who takes them raw)."""
         raw = subscription.raw and not isinstance(message, bytes)
         payload = serialize_message(message) if raw else message
-        self.do(subscription.topic_name, lambda: subscription.callback(payload), message)
+        told = dict.fromkeys(("source_timestamp", "received_timestamp"), round(1e9 * self.clock.now_s))
+        more = [told][: len(signature(subscription.callback).parameters) - 1]  # who wants to know when it was sent
+        self.do(subscription.topic_name, lambda: subscription.callback(payload, *more), message)
 
     def call(self, service: Any, request: Any) -> Any:
         """Call a service; its answer."""
