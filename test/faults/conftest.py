@@ -1,4 +1,4 @@
-"""The graphs that the tests of this folder break, one at a time; each is brought up once and used until it ends."""
+"""The graphs that the tests of this folder break, one at a time; each is brought up once a file and used until it ends."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Graphs:
             self._graph = None
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graphs]:
     """See the class."""
     graphs = Graphs(tmp_path_factory.mktemp("faults"))
