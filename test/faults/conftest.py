@@ -1,4 +1,4 @@
-"""The graphs that the tests of this folder break, one at a time; each is brought up once a file and used until it ends."""
+"""The graphs that the tests of this folder break, one at a time; each is brought up once for the tests of a file."""
 
 from __future__ import annotations
 
