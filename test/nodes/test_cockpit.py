@@ -188,6 +188,8 @@ class Browser:
     def __init__(self, page, cockpit):
         self.page, self.cockpit = page, cockpit
         page.goto(cockpit.url)
+        # viser tells of rendering in software, which is what this is, on top of the robot.
+        page.add_style_tag(content=".mantine-Notifications-root {display: none}")
         self.wait(lambda: cockpit.server.get_clients(), "the page connects")
         self.client = next(iter(cockpit.server.get_clients().values()))
         start = cockpit.server.initial_camera.position
