@@ -188,8 +188,6 @@ class Browser:
     def __init__(self, page, cockpit):
         self.page, self.cockpit = page, cockpit
         page.goto(cockpit.url)
-        # viser tells of rendering in software, which is what this is, on top of the robot.
-        page.add_style_tag(content=".mantine-Notifications-root {display: none}")
         self.wait(lambda: cockpit.server.get_clients(), "the page connects")
         self.client = next(iter(cockpit.server.get_clients().values()))
         start = cockpit.server.initial_camera.position
@@ -202,6 +200,10 @@ class Browser:
             assert time.monotonic() < end, f"waited {limit_s:g} s until {what}"
             self.page.wait_for_timeout(50)
         return value
+
+    def hide_notices(self):
+        """Take away viser's remark on rendering in software, which is what this is: it is on top of the robot."""
+        self.page.add_style_tag(content=".mantine-Notifications-root {display: none}")
 
     def pixel(self, point):
         """Where the 3D ``point`` [m] is on the page, (x, y)."""
@@ -246,6 +248,7 @@ def browser(ros):
 @pytest.mark.browser
 def test_the_page_shows_the_robot_and_a_click_is_a_waypoint(browser):
     page, bridge = browser
+    page.hide_notices()
     here, there = np.array([0.0, 0.0, 0.55]), np.array([0.6, -1.1, 0.55])
     page.wait(lambda: page.brown(here) > 0.9, "the robot is drawn")
     assert page.brown(there) < 0.1
