@@ -263,12 +263,13 @@ def resume(spec: RobotSpec, task: str, config: LearnConfig, seed: int, folder: P
     Raises:
         MbmfError: the folder holds another run.
     """
-    settings = dataclasses.asdict(config)
+    settings, defaults = dataclasses.asdict(config), dataclasses.asdict(LearnConfig())
     if not config.refine_after:  # the evaluation decides nothing: it may be repeated with other settings
         for key in ("evaluation_settings", "evaluation_replan_every"):
-            del settings[key]
+            del settings[key], defaults[key]
     identity = {"robot": spec.name, "task": task, "seed": seed, "config": settings}
-    learner = Learner(spec, task, config, seed, Checkpoint(folder, identity) if folder is not None else None)
+    checkpoint = Checkpoint(folder, identity, {"config": defaults}) if folder is not None else None
+    learner = Learner(spec, task, config, seed, checkpoint)
     if learner.checkpoint is not None:
         learner.checkpoint.restore(learner)
     return learner

@@ -24,11 +24,13 @@ class Checkpoint:
     Args:
         folder: made if it does not exist.
         identity: what makes a run this run.
+        defaults: the part of it that a run begun before a setting existed had.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any]):
+    def __init__(self, folder: Path, identity: dict[str, Any], defaults: dict[str, Any] | None = None):
         self.folder = folder
         self.identity = json.loads(json.dumps(identity, default=str))
+        self._defaults = json.loads(json.dumps(defaults or {}, default=str))
         self._saved = dict.fromkeys(_STORES, 0)  # episodes on disk
 
     def save(self, learner: Learner) -> None:
@@ -78,6 +80,7 @@ class Checkpoint:
             identity, curve, wall_s = state["identity"], state["curve"], float(state["wall_s"])
         except (ValueError, KeyError, TypeError) as error:
             raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
+        identity = _completed(identity, self._defaults)
         if identity != self.identity:
             raise MbmfError(f"{self.folder} holds another run: {_difference(identity, self.identity)}; choose another")
         for iteration in range(1, len(curve) + 1):
@@ -93,6 +96,13 @@ class Checkpoint:
 
     def _file(self, name: str, iteration: int) -> Path:
         return self.folder / f"{name}_{iteration:04d}.safetensors"
+
+
+def _completed(kept: Any, defaults: Any) -> Any:
+    """``kept`` with what it lacks of ``defaults``."""
+    if not (isinstance(kept, dict) and isinstance(defaults, dict)):
+        return kept
+    return {**defaults, **{key: _completed(value, defaults.get(key)) for key, value in kept.items()}}
 
 
 def _difference(kept: Any, asked: Any, where: str = "") -> str:

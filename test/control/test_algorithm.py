@@ -137,6 +137,17 @@ def test_another_run_in_the_folder_is_refused_and_the_difference_named(tmp_path:
         resume(SPEC, "forward", configured(QUICK, {"dynamics": {"hidden": 8}}), 0, tmp_path)
 
 
+def test_a_run_from_before_a_setting_existed_had_its_default(tmp_path: Path):
+    resume(SPEC, "forward", QUICK, 0, tmp_path).run(120)
+    state = tmp_path / "run.json"
+    kept = json.loads(state.read_text())
+    del kept["identity"]["config"]["action_repeat"], kept["identity"]["config"]["refit"]["rollouts"]
+    state.write_text(json.dumps(kept))
+    assert resume(SPEC, "forward", QUICK, 0, tmp_path).steps == 120
+    with pytest.raises(MbmfError, match=r"config.action_repeat is 1 there, 3 here"):
+        resume(SPEC, "forward", configured(QUICK, {"action_repeat": 3}), 0, tmp_path)
+
+
 def test_a_damaged_checkpoint_is_told(tmp_path: Path):
     resume(SPEC, "forward", QUICK, 0, tmp_path).run(120)
     state = tmp_path / "run.json"
