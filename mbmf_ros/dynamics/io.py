@@ -79,7 +79,7 @@ def model_from_bytes(data: bytes, spec: RobotSpec | None = None) -> tuple[Dynami
     Raises:
         MbmfError: truncated or foreign bytes, another robot or layout, or weights that are not finite.
     """
-    metadata = _metadata(data)
+    metadata = metadata_of(data)
     try:
         tensors = load_tensors(data)
     except (SafetensorError, ValueError, KeyError) as error:
@@ -130,15 +130,19 @@ def _info(values: Any) -> ModelInfo:
     return info
 
 
-def _metadata(data: bytes) -> dict[str, str]:
-    """The safetensors header's metadata: an 8-byte little-endian length, then that much JSON."""
+def metadata_of(data: bytes) -> dict[str, str]:
+    """The safetensors header's metadata: an 8-byte little-endian length, then that much JSON.
+
+    Raises:
+        MbmfError: truncated or foreign bytes.
+    """
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > len(data) - 8:
         raise MbmfError("not a whole safetensors file (too short for its header); copy or train it again")
     try:
         header = json.loads(data[8 : 8 + length])
     except (ValueError, RecursionError) as error:
-        raise MbmfError(f"not a safetensors file ({error}); expected one written by `mbmf train`") from error
+        raise MbmfError(f"not a safetensors file ({error}); expected one written by `mbmf`") from error
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
     return metadata if isinstance(metadata, dict) else {}
 

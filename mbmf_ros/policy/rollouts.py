@@ -1,0 +1,127 @@
+"""Rollouts with their rewards, one file each: what was recorded stays recorded, whenever the process is killed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from mbmf_ros.control.environments import Environment
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.robots import RobotSpec
+
+_FORMAT = "mbmf_ros/rollout"
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One episode, or its beginning.
+
+    Attributes:
+        measurements: (T + 1, nm); row t is measured when ``actions[t]`` begins.
+        actions: (T, nu), as executed.
+        rewards: (T,).
+        terminated: whether the task ended it; else it was cut off.
+        labels: (T, nu), what the expert would have done; empty (0, nu) where it was not asked.
+        source: who acted: ``expert`` or ``policy``.
+    """
+
+    measurements: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminated: bool
+    labels: np.ndarray
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    @property
+    def value(self) -> float:
+        """Its return, undiscounted."""
+        return float(self.rewards.sum())
+
+
+def roll_out(
+    env: Environment,
+    actor: Callable[[np.ndarray], np.ndarray],
+    seed: int,
+    steps: int,
+    source: str,
+    expert: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Rollout:
+    """Run ``actor`` for an episode of at most ``steps`` steps.
+
+    Args:
+        env: where.
+        actor: maps measurements (nm,) to actions (nu,).
+        seed: of the start.
+        steps: longest length.
+        source: who acts.
+        expert: asked for a label at every measurement.
+    """
+    measurements, actions, rewards, labels, ended = [env.reset(seed)], [], [], [], False
+    while len(actions) < steps and not ended:
+        if expert is not None:
+            labels.append(expert(measurements[-1]))
+        action = np.clip(actor(measurements[-1]), -1.0, 1.0)
+        m, reward, ended = env.step(action)
+        actions.append(action)
+        measurements.append(m)
+        rewards.append(reward)
+    nu = env.spec.nu
+    return Rollout(
+        np.stack(measurements), np.stack(actions), np.array(rewards), ended, np.array(labels).reshape(-1, nu), source
+    )
+
+
+def save_rollout(path: Path, rollout: Rollout, spec: RobotSpec) -> None:
+    """Write one file; it is whole or not there."""
+    names = ("measurements", "actions", "rewards", "labels")
+    arrays = {name: np.ascontiguousarray(getattr(rollout, name)) for name in names}
+    about = {"format": _FORMAT, "robot": spec.name, "source": rollout.source}
+    about["terminated"] = json.dumps(rollout.terminated)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(save(arrays, metadata=about))
+    partial.replace(path)
+
+
+def load_rollout(path: Path, spec: RobotSpec) -> Rollout:
+    """Read what :func:`save_rollout` wrote.
+
+    Raises:
+        MbmfError: a missing or foreign file, another robot's, or numbers that do not fit together.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise MbmfError(f"{path} is not a whole rollout ({error}); remove it, and it is recorded again") from error
+    if about.get("format") != _FORMAT or about.get("robot") != spec.name:
+        raise MbmfError(f"{path} is no rollout of {spec.name!r}; remove it")
+    try:
+        rollout = Rollout(**arrays, terminated=json.loads(about["terminated"]), source=about["source"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise MbmfError(f"{path} is damaged ({error}); remove it, and it is recorded again") from error
+    steps, nu = len(rollout.rewards), spec.nu
+    fits = rollout.measurements.shape == (steps + 1, spec.measurement.size) and rollout.actions.shape == (steps, nu)
+    finite = all(np.isfinite(array).all() for array in arrays.values())
+    if not (fits and finite and rollout.labels.shape in ((steps, nu), (0, nu))):
+        raise MbmfError(f"{path} is damaged (its numbers do not fit together); remove it, and it is recorded again")
+    return rollout
+
+
+def load_rollouts(folder: Path, spec: RobotSpec) -> list[Rollout]:
+    """All rollouts of a folder, in the order of their names.
+
+    Raises:
+        MbmfError: see :func:`load_rollout`.
+    """
+    return [load_rollout(path, spec) for path in sorted(folder.glob("*.safetensors"))]
