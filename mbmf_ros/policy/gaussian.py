@@ -83,14 +83,14 @@ class GaussianPolicy(nn.Module):
     @torch.no_grad()
     def fold(self) -> None:
         """From weights for normalised observations, ``(o - center) / spread``, to weights for observations."""
-        self.first.weight /= self.spread
-        self.first.bias -= self.first.weight @ self.center
+        self.first.weight.div_(self.spread)
+        self.first.bias.sub_(self.first.weight @ self.center)
 
     @torch.no_grad()
     def unfold(self) -> None:
         """The reverse of :meth:`fold`, to train on: there all inputs are of the same size."""
-        self.first.bias += self.first.weight @ self.center
-        self.first.weight *= self.spread
+        self.first.bias.add_(self.first.weight @ self.center)
+        self.first.weight.mul_(self.spread)
 
 
 class PolicyActor:

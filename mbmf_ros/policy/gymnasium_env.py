@@ -1,8 +1,8 @@
 """Our environments behind Gymnasium's interface, for whatever learns with it.
 
 Importing this module registers them: ``mbmf/Swimmer-v0``, ``mbmf/HalfCheetah-v0``, ``mbmf/Hopper-v0`` and
-``mbmf/Ant-v0`` are the paper-style tasks, ``mbmf/GymnasiumHalfCheetah-v0`` and so on Gymnasium's unchanged v5 tasks as a policy
-of ours sees them. ``gymnasium.make("mbmf_ros.policy.gymnasium_env:mbmf/Ant-v0")`` imports it too.
+``mbmf/Ant-v0`` are the paper-style tasks; ``mbmf/GymnasiumSwimmer-v0`` and so on are Gymnasium's unchanged v5 tasks as
+a policy of ours sees them. ``gymnasium.make("mbmf_ros.policy.gymnasium_env:mbmf/Ant-v0")`` imports it too.
 """
 
 from __future__ import annotations
