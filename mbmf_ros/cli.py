@@ -11,6 +11,7 @@ import tyro
 
 from mbmf_ros.commands.collect import Collect
 from mbmf_ros.commands.follow import Follow
+from mbmf_ros.commands.imitate import Imitate
 from mbmf_ros.commands.learn import Learn
 from mbmf_ros.commands.paths import Paths
 from mbmf_ros.commands.train import Train
@@ -38,6 +39,7 @@ Command = (
     Annotated[Collect, _named("collect", Collect)]
     | Annotated[Train, _named("train", Train)]
     | Annotated[Learn, _named("learn", Learn)]
+    | Annotated[Imitate, _named("imitate", Imitate)]
     | Annotated[Follow, _named("follow", Follow)]
     | Annotated[Paths, _named("paths", Paths)]
     | Annotated[Up, _named("up", UpConfig, _UP_EXAMPLES)]

@@ -14,7 +14,7 @@ from mbmf_ros.errors import MbmfError
 if TYPE_CHECKING:
     from mbmf_ros.control.algorithm import Learner
 
-_STATE = "run.json"
+RUN_FILE = "run.json"
 _STORES = ("random", "held", "own")
 
 
@@ -58,12 +58,12 @@ class Checkpoint:
         )
         save_model(self._file("model", iteration), learner.model, info)
         state = {"identity": self.identity, "curve": learner.curve, "wall_s": learner.wall_s}
-        draft = self.folder / f"{_STATE}.partial"
+        draft = self.folder / f"{RUN_FILE}.partial"
         with draft.open("w", encoding="utf-8") as file:
             json.dump(state, file)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(self.folder / _STATE)
+        draft.replace(self.folder / RUN_FILE)
         self._file("model", iteration - 1).unlink(missing_ok=True)
 
     def restore(self, learner: Learner) -> None:
@@ -72,7 +72,7 @@ class Checkpoint:
         Raises:
             MbmfError: it is another run, or damaged.
         """
-        file = self.folder / _STATE
+        file = self.folder / RUN_FILE
         if not file.exists():
             return
         try:
@@ -82,7 +82,7 @@ class Checkpoint:
             raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
         identity = _completed(identity, self._defaults)
         if identity != self.identity:
-            raise MbmfError(f"{self.folder} holds another run: {_difference(identity, self.identity)}; choose another")
+            raise MbmfError(f"{self.folder} holds another run: {difference(identity, self.identity)}; choose another")
         for iteration in range(1, len(curve) + 1):
             for name in _STORES:
                 part = self._file(name, iteration)
@@ -105,10 +105,10 @@ def _completed(kept: Any, defaults: Any) -> Any:
     return {**defaults, **{key: _completed(value, defaults.get(key)) for key, value in kept.items()}}
 
 
-def _difference(kept: Any, asked: Any, where: str = "") -> str:
+def difference(kept: Any, asked: Any, where: str = "") -> str:
     """The first place in which two runs differ, for people."""
     if isinstance(kept, dict) and isinstance(asked, dict):
         for key in sorted(asked.keys() | kept.keys()):
             if kept.get(key) != asked.get(key):
-                return _difference(kept.get(key), asked.get(key), f"{where}.{key}" if where else key)
+                return difference(kept.get(key), asked.get(key), f"{where}.{key}" if where else key)
     return f"{where} is {kept!r} there, {asked!r} here"
