@@ -82,17 +82,7 @@ def make_policy(spec: RobotSpec, config: MpcControllerConfig) -> tuple[PolicyDri
     if not config.policy_path:
         raise MbmfError("policy_path: controller policy needs a file; make one with `mbmf imitate`, or take mpc")
     driver, info = load_driver(spec, config.policy_path, config.policy, config.plan_rows)
-    driver.act(start_pose(spec), 0)  # also warms everything up
-    driver.reset()
     return driver, f"policy {config.policy_path}: {info.task}, {info.steps} steps of experience"
-
-
-def start_pose(spec: RobotSpec) -> np.ndarray:
-    """The measurement (nm,) of the robot's start pose."""
-    m = np.zeros(spec.measurement.size)
-    m[2], m[3] = spec.start_height_m, 1.0
-    m[spec.measurement.joint_position] = spec.start_joint_position
-    return m
 
 
 def try_out(spec: RobotSpec, model: Dynamics, config: MpcControllerConfig) -> None:
@@ -101,7 +91,10 @@ def try_out(spec: RobotSpec, model: Dynamics, config: MpcControllerConfig) -> No
     Raises:
         MbmfError: the model does not fit the robot, or no prediction of it is finite.
     """
+    m = np.zeros(spec.measurement.size)
+    m[2], m[3] = spec.start_height_m, 1.0
+    m[spec.measurement.joint_position] = spec.start_joint_position
     trial = make_controller(spec, config)
     trial.swap(model, 1)
     trial.set_path(Path.from_waypoints(np.zeros(2), np.array([[1.0, 0.0]])))
-    trial.act(start_pose(spec))
+    trial.act(m)

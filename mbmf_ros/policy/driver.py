@@ -148,7 +148,8 @@ class PolicyDriver:
             else:
                 self._waits = max(0, self._waits - 1)
                 if self._waits:
-                    answer = _Refusal("returning", f"for {self._waits} control steps more within its range, it waits")
+                    text = f"{self._waits} more control step{'s' * (self._waits > 1)}"
+                    answer = _Refusal("returning", f"it is within its range again, and waits for {text}")
             if isinstance(answer, _Refusal):
                 self._held, self.why = None, answer.text
                 self.refused[answer.cause] += 1
