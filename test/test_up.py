@@ -136,6 +136,10 @@ def test_bad_files_are_named_before_anything_starts(tmp_path, paths):
         plan(UpConfig(json=tmp_path / "out.json"))
     with pytest.raises(MbmfError, match="starts without a model"):
         plan(UpConfig(paths=paths, learn=True))
+    with pytest.raises(MbmfError, match="leave --model-path none out"):
+        plan(UpConfig(paths=paths, model_path="none"))
+    with pytest.raises(MbmfError, match="leave --controller policy out"):
+        plan(UpConfig(paths=paths, controller="policy"))
     with pytest.raises(MbmfError, match="did you mean 'ant_sim'"):
         plan(UpConfig(graph="ant_smi"))
 
