@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from made_policies import written
 from node_processes import node_processes
 
 from mbmf_ros import up
@@ -273,6 +274,20 @@ def test_a_dead_controller_is_restarted_and_an_interrupt_ends_all_cleanly(start)
     assert sorted(nodes) == ["display", "dynamics_learner", "mpc_controller", "sim_bridge", "waypoints"]
     os.kill(nodes["mpc_controller"], signal.SIGKILL)
     one.read_until(r"mpc_controller was killed by SIGKILL \(exit code -9\); restart 1 of 3")
+    one.process.send_signal(signal.SIGINT)
+    assert one.end() == 0
+    assert "Traceback" not in one.out
+    assert gone(nodes)
+
+
+@pytest.mark.ros
+@with_ros
+@with_model
+def test_a_policy_drives_and_hands_over_to_the_mpc(start, tmp_path):
+    one = start(controller="policy", policy_path=str(written(tmp_path)))
+    one.read_until(r"policy .*policy\.safetensors: forward, 1000 steps of experience")
+    one.read_until("the policy does not act, the MPC does: ")  # it sways, further than it was trained to
+    nodes = one.nodes()
     one.process.send_signal(signal.SIGINT)
     assert one.end() == 0
     assert "Traceback" not in one.out
