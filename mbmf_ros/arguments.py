@@ -14,6 +14,7 @@ from mbmf_ros.errors import MbmfError, unknown
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 BRIDGES = ("sim", "hardware")
+CONTROLLERS = ("mpc", "policy")
 PLANNERS = ("random_shooting", "icem", "mppi")
 
 Value = bool | int | float | str
@@ -50,11 +51,17 @@ class SimArguments:
     use_sim_time: bool = argument(True, "nodes follow the simulation's /clock; never with the hardware bridge")
     publish_clock: bool | None = argument(None, "the simulation publishes /clock; false for all robots but one")
     params_file: str | None = argument(None, "parameters on top of config/<robot>.yaml; sections /** or /**/<node>")
-    model_path: str | None = argument(None, "dynamics model (safetensors); the shipped one if not given")
+    model_path: str | None = argument(None, "dynamics model (safetensors), or none; the shipped one if not given")
     learn: bool = argument(False, "start without a model (unless model_path is given), explore, learn, go on learning")
+    controller: str | None = argument(
+        None, "who moves the robot: mpc, or policy: forward while there is no other order", choices=CONTROLLERS
+    )
+    policy_path: str | None = argument(None, "policy of controller policy: a file, or a folder with policy.safetensors")
     planner: str | None = argument(None, f"planner of the controller: {', '.join(PLANNERS)}", choices=PLANNERS)
     seed: int | None = argument(None, "seed of the simulation's noise and of the planner", low=0)
-    demo: bool | None = argument(None, "walk the demonstration path after the start; if not given, in simulation only")
+    demo: bool | None = argument(
+        None, "walk the demonstration path after the start; if not given, in simulation, by the MPC"
+    )
     sync_mode: bool | None = argument(None, "lock-step: the simulation waits for the controller")
     real_time_factor: float | None = argument(None, "simulated seconds per second; 0: as fast as possible", low=0)
     headless: bool = argument(False, "no cockpit and no RViz")

@@ -17,6 +17,7 @@ from mbmf_ros.deployment import chosen_nodes, discovery_environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.graphs import OPTIONAL, Graph, Role, chosen, hardware_file
 from mbmf_ros.params_file import check_params_file
+from mbmf_ros.policy.files import policy_file
 from mbmf_ros.run_folder import RUN_VARIABLE, new_run
 from mbmf_ros.shared_files import PACKAGE, shared_file
 
@@ -79,10 +80,10 @@ def programs(graph: Graph, arguments: SimArguments) -> list[Program]:
         files.append(Path(arguments.params_file).expanduser())
     for path in files:
         check_params_file(path, {node.name for node in graph.nodes})
-    for name in ("model_path", "rviz_config"):
+    for name, words in {"model_path": ("default", "none"), "policy_path": (), "rviz_config": ()}.items():
         path = getattr(arguments, name)
-        if path not in (None, "default") and not Path(path).expanduser().is_file():
-            raise MbmfError(f"{name}: there is no file {path}")
+        if path is not None and path not in words and not _file(name, path).is_file():
+            raise MbmfError(f"{name}: there is no file {_file(name, path)}")
     here = chosen_nodes([node.name for node in graph.nodes], arguments.only, arguments.without)
     running = []
     for node in graph.nodes:
@@ -130,19 +131,25 @@ def _value(source: str, arguments: SimArguments, simulated: bool) -> Value | Non
     if source == "learn":
         return value or None
     if source == "demo" and value is None:
-        return simulated  # a real robot does not walk off by itself
+        # A real robot does not walk off by itself; and a policy has no use for a path.
+        return simulated and arguments.controller != "policy"
     if source == "config":
         return str(hardware_file(value))
     if source == "model_path" and value is None and arguments.learn:
         value = "none"
-    return _place(value) if source in ("model_path", "record") and value is not None else value
+    return _place(source, value) if source in ("model_path", "policy_path", "record") and value is not None else value
 
 
-def _place(text: str) -> str:
+def _place(name: str, text: str) -> str:
     """A path as nodes take it, wherever they run; ``none`` is the empty text to them."""
-    if text in ("default", "none"):
+    if name != "policy_path" and text in ("default", "none"):
         return text if text == "default" else ""
-    return str(Path(text).expanduser().resolve())
+    return str(_file(name, text).resolve())
+
+
+def _file(name: str, text: str) -> Path:
+    """The file, or the folder, that the argument ``name`` means."""
+    return policy_file(text) if name == "policy_path" else Path(text).expanduser()
 
 
 def _rviz(arguments: SimArguments, simulated: bool) -> Program:

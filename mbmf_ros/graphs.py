@@ -92,7 +92,10 @@ _REST = (
     NodeDescription(
         "mpc_controller",
         ESSENTIAL,
-        {"model_path": "model_path", "planner": "planner", "seed": "seed", "learn": "explore"},
+        {
+            **{name: name for name in ("controller", "policy_path", "model_path", "planner", "seed")},
+            "learn": "explore",
+        },
     ),
     NodeDescription(
         "dynamics_learner",
@@ -142,6 +145,8 @@ def chosen(graph: Graph, arguments: SimArguments) -> Graph:
     Raises:
         MbmfError: arguments that do not go together, or with the graph; or a hardware file that is not usable.
     """
+    if arguments.policy_path and arguments.controller != "policy":
+        raise MbmfError("policy_path: is for a policy as the controller; add controller:=policy")
     bridge = arguments.bridge or graph.bridge
     robot = arguments.robot or graph.robot
     if graph.robot and robot != graph.robot:

@@ -63,6 +63,10 @@ def plan(config: UpConfig) -> tuple[list[Command], list[str]]:
         raise MbmfError("--json: there are no results without --paths FILE")
     if config.paths and config.learn and config.model_path is None:
         raise MbmfError("--learn starts without a model, which cannot walk --paths: name one with --model-path as well")
+    if config.paths and config.model_path == "none":
+        raise MbmfError("--paths: they are walked with a model; leave --model-path none out")
+    if config.paths and config.controller == "policy":
+        raise MbmfError("--paths: they are walked by the MPC, a policy moves forward; leave --controller policy out")
     behind = chosen(graph(config.graph), config)
     if config.paths and behind.bridge == "hardware" and not config.stand_in:
         raise MbmfError("--paths: each path begins at the start, where nobody can put a real robot back to from here")

@@ -76,6 +76,34 @@ def test_files_are_named_absolutely(tmp_path, monkeypatch):
     assert running["dynamics_learner"].parameters["log_dir"] == str(tmp_path / "log")
 
 
+def test_a_policy_is_a_file_or_its_folder_and_takes_the_demonstrations_place(tmp_path, monkeypatch):
+    file = tmp_path / "mine" / "policy.safetensors"
+    file.parent.mkdir()
+    file.touch()
+    monkeypatch.chdir(tmp_path)
+    for place in ("mine", "mine/policy.safetensors", str(file)):
+        running = by_name(controller="policy", policy_path=place)
+        assert running["mpc_controller"].parameters == {
+            "use_sim_time": True,
+            "controller": "policy",
+            "policy_path": str(file),
+        }
+        assert running["waypoints"].parameters["demo"] is False
+    assert by_name(controller="policy", demo=True)["waypoints"].parameters["demo"] is True
+    assert by_name(controller="mpc")["waypoints"].parameters["demo"] is True
+    assert "policy_path" not in by_name(controller="policy")["mpc_controller"].parameters  # a parameter file's
+    with pytest.raises(MbmfError, match=r"policy_path: is for a policy as the controller; add controller:=policy"):
+        by_name(policy_path=str(file))
+    file.unlink()
+    with pytest.raises(MbmfError, match=r"policy_path: there is no file mine/policy\.safetensors"):
+        by_name(controller="policy", policy_path="mine")
+
+
+def test_a_model_can_be_done_without():
+    running = by_name(model_path="none")
+    assert {running[name].parameters["model_path"] for name in ("mpc_controller", "dynamics_learner")} == {""}
+
+
 def test_rviz_stays_in_the_namespace():
     rviz = by_name(rviz=True)["rviz2"]
     assert rviz.package == "rviz2"
@@ -145,6 +173,7 @@ def test_texts_become_what_the_arguments_are():
     [
         ("rvis", "true", "unknown argument 'rvis' (did you mean 'rviz'?)"),
         ("planner", "icm", "unknown planner 'icm' (did you mean 'icem'?)"),
+        ("controller", "polcy", "unknown controller 'polcy' (did you mean 'policy'?)"),
         ("log_level", "inof", "did you mean 'info'"),
         ("rviz", "yes please", "rviz: expected true or false, got 'yes please'"),
         ("real_time_factor", "fast", "real_time_factor: expected a number, got 'fast'"),

@@ -50,6 +50,14 @@ def test_a_real_robot_does_not_move_until_it_is_told_to():
         by_name(auto_enable=True)
 
 
+def test_a_policy_drives_a_real_robot_too(tmp_path):
+    (tmp_path / "policy.safetensors").touch()
+    running = by_name(controller="policy", policy_path=str(tmp_path))
+    assert running["mpc_controller"].parameters["controller"] == "policy"
+    assert running["mpc_controller"].parameters["policy_path"] == str(tmp_path / "policy.safetensors")
+    assert running["hardware_bridge"].parameters.get("safety.auto_enable", False) is False
+
+
 def test_the_cockpit_calls_the_bridge_that_there_is():
     assert by_name()["cockpit"].parameters["bridge"] == "hardware_bridge"
 

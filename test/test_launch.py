@@ -110,6 +110,8 @@ def test_every_argument_is_declared(description):
         ("model_path", "{tmp}/m.safetensors", "mpc_controller", "model_path: {tmp}/m.safetensors"),
         ("model_path", "{tmp}/m.safetensors", "dynamics_learner", "model_path: {tmp}/m.safetensors"),
         ("planner", "mppi", "mpc_controller", "planner: mppi"),
+        ("controller", "policy", "mpc_controller", "controller: policy"),
+        ("controller", "policy", "waypoints", "demo: false"),
         ("seed", "5", "sim_bridge", "seed: 5"),
         ("seed", "5", "mpc_controller", "seed: 5"),
         ("demo", "false", "waypoints", "demo: false"),

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from made_policies import written
 from node_processes import node_processes
 
 from mbmf_ros import up
@@ -136,6 +137,10 @@ def test_bad_files_are_named_before_anything_starts(tmp_path, paths):
         plan(UpConfig(json=tmp_path / "out.json"))
     with pytest.raises(MbmfError, match="starts without a model"):
         plan(UpConfig(paths=paths, learn=True))
+    with pytest.raises(MbmfError, match="leave --model-path none out"):
+        plan(UpConfig(paths=paths, model_path="none"))
+    with pytest.raises(MbmfError, match="leave --controller policy out"):
+        plan(UpConfig(paths=paths, controller="policy"))
     with pytest.raises(MbmfError, match="did you mean 'ant_sim'"):
         plan(UpConfig(graph="ant_smi"))
 
@@ -269,6 +274,20 @@ def test_a_dead_controller_is_restarted_and_an_interrupt_ends_all_cleanly(start)
     assert sorted(nodes) == ["display", "dynamics_learner", "mpc_controller", "sim_bridge", "waypoints"]
     os.kill(nodes["mpc_controller"], signal.SIGKILL)
     one.read_until(r"mpc_controller was killed by SIGKILL \(exit code -9\); restart 1 of 3")
+    one.process.send_signal(signal.SIGINT)
+    assert one.end() == 0
+    assert "Traceback" not in one.out
+    assert gone(nodes)
+
+
+@pytest.mark.ros
+@with_ros
+@with_model
+def test_a_policy_drives_and_hands_over_to_the_mpc(start, tmp_path):
+    one = start(controller="policy", policy_path=str(written(tmp_path)))
+    one.read_until(r"policy .*policy\.safetensors: forward, 1000 steps of experience")
+    one.read_until("the policy does not act, the MPC does: ")  # it sways, further than it was trained to
+    nodes = one.nodes()
     one.process.send_signal(signal.SIGINT)
     assert one.end() == 0
     assert "Traceback" not in one.out

@@ -119,7 +119,11 @@ class MpcController:
     def reset(self) -> None:
         """A new episode: no goal, no warm start."""
         self.set_goal(None)
-        self._warm = None
+        self.forget_plan()
+
+    def forget_plan(self) -> None:
+        """Plan from nothing at the next control step: what the last plan expected is not what was done since."""
+        self._warm, self._rows = None, self._rows[:0]
 
     def act(self, m: np.ndarray, pending: np.ndarray | None = None) -> Step:
         """The action for measurement ``m`` (nm,).
@@ -139,7 +143,7 @@ class MpcController:
         goal, model = self.goal, self.model
         task = goal.task(m, model, self.spec) if goal is not None else None
         if task is None or model is None:
-            self._warm, self._rows = None, self._rows[:0]
+            self.forget_plan()
             return self._idle(started)
         if len(self._rows) and self._warm is not None:
             row, self._rows = self._rows[0], self._rows[1:]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mbmf_ros.arguments import CONTROLLERS
 from mbmf_ros.control.mpc import MpcConfig, MpcController
 from mbmf_ros.control.path import Path
 from mbmf_ros.control.planners import IcemConfig, MppiConfig, RandomShootingConfig, make_planner, planner_defaults
@@ -14,8 +15,9 @@ from mbmf_ros.control.steering import FollowVelocityConfig, HoldPositionConfig
 from mbmf_ros.control.tasks import FollowPathConfig, ForwardConfig
 from mbmf_ros.data.exploration import ExplorationConfig
 from mbmf_ros.dynamics.model import Dynamics
-from mbmf_ros.errors import unknown
+from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.nodes.runtime import option
+from mbmf_ros.policy.driver import PolicyDriver, PolicyDriverConfig, load_driver
 from mbmf_ros.robots import RobotSpec
 
 UNASKED = ("idle", "forward")
@@ -27,6 +29,8 @@ class MpcControllerConfig:
 
     robot: str = option("ant", "name of the robot")
     planner: str = option("icem", "random_shooting, icem or mppi")
+    controller: str = option("mpc", "mpc, or policy: moves forward while there is no other order, wherever it may")
+    policy_path: str = option("", "policy file, or a folder with policy.safetensors; in force with controller policy")
     model_path: str = option("default", "model file; default: the shipped one; empty: wait for the topic model")
     explore: bool = option(False, "move at random while there is no model, for a learner to begin with")
     task: str = option("idle", "while there is no path and no command: idle, or forward: as fast as possible along x")
@@ -40,6 +44,7 @@ class MpcControllerConfig:
     replan_every: int = option(1, "control steps between plans; in between, the last plan is executed", 1, 100)
     plan_rows: int = option(4, "following rows of the plan handed to the bridge for late answers", 0, 100)
     shown_candidates: int = option(24, "candidates published for display", 1, 1000)
+    policy: PolicyDriverConfig = field(default_factory=PolicyDriverConfig)
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
     follow_path: FollowPathConfig = field(default_factory=FollowPathConfig)
     velocity: FollowVelocityConfig = field(default_factory=FollowVelocityConfig)
@@ -62,6 +67,22 @@ def make_controller(spec: RobotSpec, config: MpcControllerConfig) -> MpcControll
     planner = make_planner(config.planner, dataclasses.asdict(getattr(config, config.planner)))
     names = ("follow_path", "velocity", "hold", "replan_every", "plan_rows", "shown_candidates")
     return MpcController(spec, planner, MpcConfig(**{name: getattr(config, name) for name in names}), config.seed)
+
+
+def make_policy(spec: RobotSpec, config: MpcControllerConfig) -> tuple[PolicyDriver | None, str]:
+    """The policy that the parameters ask for, if they do, and a line about it.
+
+    Raises:
+        MbmfError: no such controller, or a policy that cannot be used.
+    """
+    if config.controller not in CONTROLLERS:
+        raise unknown("controller", config.controller, CONTROLLERS)
+    if config.controller != "policy":
+        return None, ""
+    if not config.policy_path:
+        raise MbmfError("policy_path: controller policy needs a file; make one with `mbmf imitate`, or take mpc")
+    driver, info = load_driver(spec, config.policy_path, config.policy, config.plan_rows)
+    return driver, f"policy {config.policy_path}: {info.task}, {info.steps} steps of experience"
 
 
 def try_out(spec: RobotSpec, model: Dynamics, config: MpcControllerConfig) -> None:

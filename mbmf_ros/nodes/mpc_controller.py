@@ -1,23 +1,22 @@
-"""Model predictive controller behind the topics `state` and `action`: it follows `path`, or moves at `cmd_vel`.
+"""The controller behind the topics `state` and `action`: it follows `path`, moves at `cmd_vel`, or moves forward.
 
 It plans in the callback of the state message: no timer, no stored latest state, no lock. Only the newest state is
 delivered; one that comes again (same episode and tick) gets the same answer again, one from before gets none. The
 newest model on `model` is tried out right after a state was answered, when there is time for it, at most once per
 MODEL_PERIOD_S, and then used from the next control step on; an earlier version than the one in force is refused. While
 there is no model the robot stands still, or explores.
-Which order holds is told in :mod:`mbmf_ros.nodes.orders`; a stopped or disabled robot takes no new velocity.
+Which order holds is told in :mod:`mbmf_ros.nodes.orders`, who answers in :mod:`mbmf_ros.nodes.pilot`; a stopped or
+disabled robot takes no new velocity.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-import numpy as np
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
@@ -31,7 +30,7 @@ from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import ControllerStats, Model, RobotAction, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.candidates import candidate_markers
-from mbmf_ros.nodes.controller_config import MpcControllerConfig, make_controller, try_out
+from mbmf_ros.nodes.controller_config import MpcControllerConfig, make_controller, make_policy, try_out
 from mbmf_ros.nodes.conversions import (
     command_from,
     doubles,
@@ -42,6 +41,7 @@ from mbmf_ros.nodes.conversions import (
     time_seconds,
 )
 from mbmf_ros.nodes.orders import Orders
+from mbmf_ros.nodes.pilot import Pilot
 from mbmf_ros.nodes.punctuality import Punctuality
 from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import ERROR, OK, STEADY, WARN, Diagnostics, declare, run
@@ -71,19 +71,23 @@ class MpcControllerNode(Node):
         use_threads(config.threads)
         self.spec = robot(config.robot)
         self.mpc = make_controller(self.spec, config)
-        forward = config.forward if config.task == "forward" else None
+        policy, about_policy = make_policy(self.spec, config)
+        forward = config.forward if policy is not None or config.task == "forward" else None
         self.orders = Orders(self.mpc, config.cmd_vel_timeout, config.hold_at_goal, forward)
-        self.explorer = Explorer(self.spec, config.exploration, config.seed) if config.explore else None
+        explorer = Explorer(self.spec, config.exploration, config.seed) if config.explore else None
+        self.pilot = Pilot(self.mpc, explorer, policy)
         self._offered: Model | None = None
         self._tried_s = float("-inf")
         self.rejects = Rejects()
         self.timeline = Timeline()
-        self.steps, self.planning_errors = 0, 0
+        self.steps = 0
         self._answer: RobotAction | None = None
         self._episode, self._tick, self._stamp_s, self._path_stamp_s = -1, 0, float("-inf"), float("-inf")
-        self._last_error, self._task, self._status = "", "idle", RobotState.STATUS_ACTIVE
+        self._status = RobotState.STATUS_ACTIVE
         self._received_s, self._answered_s, self._shown_s = float("-inf"), float("nan"), float("-inf")
         self._punctuality, self._published_ns = Punctuality(), 0
+        if about_policy:
+            self.get_logger().info(about_policy)
         self._load_model()
 
         self._action = self.create_publisher(RobotAction, "action", qos.ACTION)
@@ -103,7 +107,13 @@ class MpcControllerNode(Node):
         name = self.config.model_path
         if not name:
             return
-        path = default_model_path(self.spec) if name == "default" else FilePath(name).expanduser()
+        try:
+            path = default_model_path(self.spec) if name == "default" else FilePath(name).expanduser()
+        except MbmfError as error:
+            if self.pilot.policy is None:
+                raise
+            self.get_logger().warning(f"{error}: where the policy does not act, the safe action is applied")
+            return
         model, info = load_model(path, self.spec)
         try_out(self.spec, model, self.config)
         self.mpc.swap(model, 1)
@@ -199,10 +209,10 @@ class MpcControllerNode(Node):
             return
         self._begin_episode_if_new(message)
         self.orders.update(self._stamp_s)
-        step = self._step(m, message.status, pending)
+        step = self.pilot.answer(m, message.tick, pending, message.status == RobotState.STATUS_ACTIVE)
         answer = RobotAction(state_stamp=message.header.stamp, episode=message.episode, tick=message.tick)
         answer.action, answer.plan, answer.idle = doubles(step.action), doubles(step.plan), step.idle
-        answer.model_version = 0 if step.idle else self.mpc.version
+        answer.model_version = 0 if step.idle or self.pilot.by_policy else self.mpc.version
         answer.plan_time = time.perf_counter() - received_s
         self._action.publish(answer)
         self._answer = answer
@@ -216,38 +226,19 @@ class MpcControllerNode(Node):
         if message.episode != self._episode or restarted:
             start_s = stamp_s - message.tick * self.spec.dt_s
             tracker = self.mpc.tracker
-            self.mpc.reset()
+            self.pilot.reset()
             made_since = start_s - 0.5 * self.spec.dt_s <= self._path_stamp_s <= stamp_s + CLOCKS_AGREE_S
             if tracker is not None and made_since:
                 self.mpc.set_path(tracker.path)
         self._episode, self._tick, self._stamp_s = message.episode, message.tick, stamp_s
 
-    def _step(self, m: np.ndarray, status: int, pending: np.ndarray) -> Step:
-        """The answer to a measurement, for after the pending actions; the safe action where there is no other."""
-        safe = Step(np.array(self.spec.safe_action), np.empty((0, self.spec.nu)), idle=True, plan_time_s=0.0)
-        self._last_error = ""
-        if status != RobotState.STATUS_ACTIVE:
-            return safe
-        if self.mpc.model is None and self.explorer is not None:
-            rows = self.explorer.next(self.config.plan_rows)
-            return dataclasses.replace(safe, action=rows[0], plan=rows[1:])
-        if self.mpc.model is None and self.mpc.goal is not None:
-            self._last_error = "no model: train one (`mbmf train`, dynamics_learner/train) or set model_path"
-            self.get_logger().warning(self._last_error, throttle_duration_sec=5.0)
-        try:
-            return self.mpc.act(m, pending)
-        except (MbmfError, RuntimeError) as error:
-            self.planning_errors += 1
-            self._last_error = f"planning failed: {error}"
-            self.get_logger().error(f"{self._last_error}; the safe action is applied", throttle_duration_sec=5.0)
-            return safe
-
     def _report(self, state: RobotState, answer: RobotAction, step: Step, received_s: float) -> None:
         self.steps += 1
+        self._tell()
         stats = ControllerStats(header=state.header, model_version=answer.model_version, plan_time=answer.plan_time)
         stats.period, self._answered_s = received_s - self._answered_s, received_s
         stats.steps, stats.rejected = self.steps, self.rejects["state"]
-        stats.task = self._task = self._doing(step.idle, state.status)
+        stats.task = self.pilot.doing
         stats.progress, stats.cross_track_error = step.progress_m, step.cross_track_m
         stats.planned_return = step.planned_return
         stats.reward_terms, stats.reward_values = list(step.terms), doubles(list(step.terms.values()))
@@ -264,25 +255,30 @@ class MpcControllerNode(Node):
             if self._candidates.get_subscription_count():
                 self._candidates.publish(candidate_markers(state.header, step.candidates_xy, step.candidates_return))
 
-    def _doing(self, idle: bool, status: int) -> str:
-        """What the controller is doing, in a word."""
-        if self.mpc.model is None and self.explorer is not None:
-            return "explore" if status == RobotState.STATUS_ACTIVE else "idle"
-        goal = self.mpc.goal
-        holding = goal is not None and goal.name == "hold" and status == RobotState.STATUS_ACTIVE
-        return goal.name if goal is not None and (holding or not idle) else "idle"
+    def _tell(self) -> None:
+        """What people should know of the last answer."""
+        pilot, log = self.pilot, self.get_logger()
+        if pilot.error:
+            log.error(f"{pilot.error}; the safe action is applied", throttle_duration_sec=5.0)
+        elif pilot.fallback:
+            log.warning(pilot.fallback, throttle_duration_sec=5.0)
 
     def _condition(self) -> tuple[bytes, str, dict]:
-        values = {"steps": self.steps, "model version": self.mpc.version, "planning errors": self.planning_errors}
+        pilot = self.pilot
+        values = {"steps": self.steps, "model version": self.mpc.version, "planning errors": pilot.planning_errors}
         values |= self._punctuality.values()
+        if pilot.policy is not None:
+            values |= pilot.policy.values()
         age_s = time.perf_counter() - self._received_s
-        if self._last_error:
-            return ERROR, self._last_error, values
+        if pilot.error:
+            return ERROR, pilot.error, values
         if 0 < self.config.state_timeout < age_s:
             return WARN, "no state is coming in; is the bridge running?", values
-        if self.mpc.model is None:
-            return WARN, "no model yet" + (": exploring" if self.explorer else ""), values
-        return OK, self._task, values
+        if pilot.fallback:
+            return WARN, pilot.fallback, values
+        if self.mpc.model is None and not pilot.by_policy:
+            return WARN, "no model yet" + (": exploring" if pilot.explorer else ""), values
+        return OK, pilot.doing, values
 
 
 def main(args: list[str] | None = None) -> int:

@@ -74,6 +74,10 @@ class GaussianPolicy(nn.Module):
         mean = self.mean(hidden)
         return mean.tanh() if self.config.squash else mean
 
+    def outside(self, o: Tensor) -> Tensor:
+        """How far observations (..., no) are outside of the range trained on, in standard deviations; negative: not."""
+        return torch.maximum(o - self.high, self.low - o) / self.spread
+
     @torch.no_grad()
     def set_range(self, o: Tensor) -> None:
         """Remember mean, spread and range of the observations (N, no) that it is trained on."""
@@ -126,6 +130,4 @@ class PolicyActor:
 
     def outside(self, m: np.ndarray) -> float:
         """How far measurement ``m`` (nm,) is outside what the policy was trained on, in standard deviations; 0: not."""
-        o, policy = torch.from_numpy(self.observe(m)), self.policy
-        over = torch.maximum(o - policy.high, policy.low - o) / policy.spread
-        return float(over.amax().clamp_min(0.0))
+        return float(self.policy.outside(torch.from_numpy(self.observe(m))).amax().clamp_min(0.0))

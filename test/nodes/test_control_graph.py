@@ -74,7 +74,7 @@ def test_the_ant_walks_to_two_waypoints(rig, graph):
     for state in walked:
         assert state.action_source == RobotState.SOURCE_CONTROLLER
         np.testing.assert_array_equal(state.applied_action, answers[state.episode, state.tick - 1].action)
-    assert graph.bridge.missed == graph.controller.planning_errors == 0
+    assert graph.bridge.missed == graph.controller.pilot.planning_errors == 0
     assert sorted({s.tick for s in graph.states}) == list(range(graph.states[-1].tick + 1))
 
 

@@ -170,6 +170,7 @@ def test_diagnostics_tell_the_rate_and_the_age_of_what_was_heard(rig):
         ("sim_bridge", "robot:=atn", "did you mean 'ant'"),
         ("mpc_controller", "planner:=icme", "did you mean 'icem'"),
         ("mpc_controller", "model_path:=nowhere.safetensors", "cannot read the model"),
+        ("mpc_controller", "controller:=policy", "policy_path: controller policy needs a file"),
     ],
 )
 def test_bad_input_ends_a_node_with_one_line_and_code_2(node, parameter, message):
