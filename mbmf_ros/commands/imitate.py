@@ -14,7 +14,7 @@ from mbmf_ros.terminal import CONSOLE, at_least, command_line, writable, write_j
 
 @dataclass(frozen=True)
 class Imitate:
-    """Make a policy that does what the planner of a run of `mbmf learn` does: behaviour cloning, then DAgger.
+    """Make a policy of the planner of a run of `mbmf learn`: behaviour cloning, DAgger, improvement in the model.
 
     The run is kept in a folder: rollouts, curve, and policy.safetensors for `mbmf finetune` or for the controller. The
     same command goes on from there after an interruption.
@@ -93,8 +93,10 @@ class Imitate:
 
 def _tell(row: dict) -> None:
     expert = "" if row["expert_return"] is None else f" (expert {row['expert_return']:.1f})"
-    what = "cloned" if row["round"] == 0 else f"DAgger {row['round']}"
-    CONSOLE.print(
-        f"{row['steps']:>8} steps  {what}: return {row['return']:.1f}{expert}, "
-        f"error {row['error']:.3f} over {row['labels']} labels"
-    )
+    if row["stage"] == "improve":
+        values = row["rollout_returns"]
+        what, more = "improved in the model", f"its {len(values)} rollouts {sum(values) / len(values):.1f}"
+    else:
+        what = "cloned" if row["stage"] == "clone" else f"DAgger {row['round']}"
+        more = f"error {row['error']:.3f} over {row['labels']} labels"
+    CONSOLE.print(f"{row['steps']:>8} steps  {what}: return {row['return']:.1f}{expert}, {more}", soft_wrap=True)

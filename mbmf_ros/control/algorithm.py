@@ -167,7 +167,7 @@ class Learner:
                 returns, validation = [], {}
             else:
                 returns, validation = self._act(budget)
-            self._train()
+            self._train(len(self.curve))
             self.wall_s += time.monotonic() - started
             row = {"iteration": len(self.curve), "steps": self.steps, "returns": returns, "wall_s": self.wall_s}
             row["return"] = float(np.mean(returns)) if returns else None
@@ -190,6 +190,15 @@ class Learner:
             if progress:
                 progress(episode + 1)
         return values
+
+    def aggregate(self, episodes: list[Episode], number: int) -> None:
+        """Learn from ``episodes`` too: data of the run's own, made elsewhere; ``number`` counts such trainings.
+
+        Neither the curve nor the checkpoint knows of it.
+        """
+        for episode in episodes:
+            self.own.add(episode)
+        self._train(len(self.curve) + number)
 
     # One iteration ------------------------------------------------------------------------------------------------
 
@@ -235,7 +244,7 @@ class Learner:
         self.own.extend(fresh)
         return returns, validation
 
-    def _train(self) -> None:
+    def _train(self, iteration: int) -> None:
         config, first = self.config, self.model is None
         model = self.model
         if model is None or not config.warm_start:
@@ -243,7 +252,7 @@ class Learner:
         everything = TransitionStore(self.spec, [*self.random.episodes, *self.own.episodes])
         training = config.first if first else config.refit
         data = make_dataset(everything, model.profile, training.symmetries)
-        seed = int(np.random.default_rng([self.seed, len(self.curve), 1]).integers(2**31))
+        seed = int(np.random.default_rng([self.seed, iteration, 1]).integers(2**31))
         warm, recorded = config.warm_start and not first, everything.transitions
         fit(model, data, None, training, seed, recorded, warm, self._weights(data))
         self.model = model.requires_grad_(False)

@@ -46,17 +46,7 @@ class Checkpoint:
             else:  # a run killed before its first iteration was kept may have left one
                 self._file(name, iteration).unlink(missing_ok=True)
         assert learner.model is not None
-        info = ModelInfo(
-            robot=learner.spec.name,
-            profile=learner.model.profile.name,
-            layout_hash=layout_hash(learner.model),
-            transitions=learner.steps,
-            one_step_error=float(learner.curve[-1].get("nrmse_on_policy") or float("nan")),
-            open_loop_error=float("nan"),
-            open_loop_steps=0,
-            extra=self.identity,
-        )
-        save_model(self._file("model", iteration), learner.model, info)
+        save_model(self._file("model", iteration), learner.model, model_info(learner, self.identity))
         state = {"identity": self.identity, "curve": learner.curve, "wall_s": learner.wall_s}
         draft = self.folder / f"{RUN_FILE}.partial"
         with draft.open("w", encoding="utf-8") as file:
@@ -96,6 +86,21 @@ class Checkpoint:
 
     def _file(self, name: str, iteration: int) -> Path:
         return self.folder / f"{name}_{iteration:04d}.safetensors"
+
+
+def model_info(learner: Learner, identity: dict[str, Any]) -> ModelInfo:
+    """What the file of a run's present model says about itself."""
+    assert learner.model is not None
+    return ModelInfo(
+        robot=learner.spec.name,
+        profile=learner.model.profile.name,
+        layout_hash=layout_hash(learner.model),
+        transitions=learner.steps,
+        one_step_error=float(learner.curve[-1].get("nrmse_on_policy") or float("nan")),
+        open_loop_error=float("nan"),
+        open_loop_steps=0,
+        extra=identity,
+    )
 
 
 def _completed(kept: Any, defaults: Any) -> Any:

@@ -175,6 +175,9 @@ class ForwardConfig(Ranged):
     joint_speed: float = ranged(0.0, 0.0)
 
 
+_STEEPEST = 1.0 - 1e-7  # beyond it the gradient of the arc cosine is not finite
+
+
 class Forward:
     """Move along the odometry frame's x axis; a fall ends all further reward (the alive mask is analytic).
 
@@ -199,7 +202,7 @@ class Forward:
         speed = speed - (1.0 + config.overspeed) * (speed - config.speed_cap_mps).relu()
         terms = {"speed": speed, "effort": -reward.effort * u.square().sum(-1)}
         if config.tilt:
-            tilt = profile.up(after).clamp(-1.0, 1.0).acos()
+            tilt = profile.up(after).clamp(-_STEEPEST, _STEEPEST).acos()
             terms["tilt"] = -config.tilt * (tilt - config.max_tilt_rad).relu()
         if config.low:
             terms["low"] = -config.low * (config.min_height_m - profile.height(after)).relu()

@@ -170,6 +170,22 @@ class Dynamics(nn.Module):
         displacement = outputs[..., n_inner:].permute(2, 1, 0, 3).reshape(*flat, horizon, -1)[:candidates]
         return self.profile.unroll(x0[:candidates], inner, displacement)
 
+    def advance(self, x: Tensor, u: Tensor) -> Tensor:
+        """Next states (B, nx) from ``x`` (B, nx) under ``u`` (B, nu), through which gradients flow.
+
+        Row ``b`` is predicted by member ``b % E``; E divides B.
+        """
+        n_carried, n_inner = self.profile.n_carried, self.profile.n_inner
+        inner = x[:, n_carried:]
+        h = torch.cat([inner, u], dim=-1).reshape(-1, self.members, n_inner + u.shape[-1]).transpose(0, 1)
+        layers = self._folded()
+        for weight, bias in layers[:-1]:
+            h = self._activation(torch.baddbmm(bias, h, weight))
+        y = torch.baddbmm(layers[-1][1], h, layers[-1][0]).clamp(self.output_low, self.output_high)
+        y = y.transpose(0, 1).reshape(len(x), -1)
+        following = torch.stack([inner, inner + y[:, :n_inner]], dim=1)
+        return self.profile.unroll(x, following, y[:, None, n_inner:])[:, 1]
+
     def _folded(self) -> list[tuple[Tensor, Tensor]]:
         """Weights and biases per layer that take raw inputs and give raw mean outputs."""
         n_outputs = self.profile.n_outputs

@@ -65,10 +65,8 @@ def clone(policy: GaussianPolicy, o: np.ndarray, u: np.ndarray, config: CloneCon
         Root mean squared error over ``o``, of actions in [-1, 1].
 
     Raises:
-        MbmfError: there is nothing to learn from, or the fit diverged.
+        MbmfError: the fit diverged.
     """
-    if not len(o):
-        raise MbmfError("no labels to imitate; raise expert_rollouts, relabelled_steps or rounds")
     inputs, targets = torch.from_numpy(o), torch.from_numpy(u.astype(np.float32))
     policy.requires_grad_(True)
     policy.unfold()

@@ -43,9 +43,3 @@ def expert_of(learner: Learner, seed: int) -> Callable[[np.ndarray], np.ndarray]
     """The planner as the run evaluates it: maps measurements (nm,), one after the other, to actions (nu,)."""
     controller = learner.controller(seed, evaluating=True)
     return lambda m: controller.act(m).action
-
-
-def newest(learner: Learner, steps: int) -> int:
-    """How many of the run's own last episodes hold ``steps`` transitions, or all there are."""
-    lengths = np.cumsum([len(episode) for episode in reversed(learner.own.episodes)])
-    return min(len(lengths), int(np.searchsorted(lengths, steps)) + 1) if steps else 0

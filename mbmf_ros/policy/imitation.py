@@ -1,4 +1,5 @@
-"""Imitating the planner: behaviour cloning of its rollouts, then DAgger, in which it says what it would have done.
+"""Imitating the planner: behaviour cloning of its rollouts, then DAgger, in which it says what it would have done; then
+improvement in the learned model.
 
 Every rollout is a file of its own and depends on the seed, its number and the policy that acts only, so a run may be
 killed at any time and goes on as if it had not been; how many processes record makes no difference.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,21 @@ import torch
 
 from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.control.algorithm import EVALUATION_EPISODES, Learner
-from mbmf_ros.control.checkpoint import difference
+from mbmf_ros.control.checkpoint import difference, model_info
+from mbmf_ros.data.store import Episode
+from mbmf_ros.dynamics.io import load_model, save_model
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.cloning import CloneConfig, clone, mirrored
-from mbmf_ros.policy.expert import newest
 from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyActor, PolicyConfig
+from mbmf_ros.policy.improvement import ImprovementConfig, improve
 from mbmf_ros.policy.io import PolicyInfo, load_policy, save_policy
 from mbmf_ros.policy.observation import Observation
-from mbmf_ros.policy.recording import Recorder, Wanted
-from mbmf_ros.policy.rollouts import Rollout, load_rollouts, roll_out
+from mbmf_ros.policy.recording import Guidance, Recorder, Wanted
+from mbmf_ros.policy.rollouts import load_labels, load_rollout, load_rollouts, roll_out, save_rollout
 
 RUN_FILE = "run.json"
 POLICY_FILE = "policy.safetensors"
+_REPLAYED_AT_ONCE = 250  # a file
 _EVALUATION_SEED = 2_000_000  # start states of evaluations are never those of learning
 
 
@@ -42,26 +46,37 @@ class ImitationConfig(Ranged):
         expert_rollouts: whole episodes in which the expert acts.
         action_noise: standard deviation of the noise on its actions then (paper, section V-C: 0.005); labels are
             without noise.
-        relabelled_steps: so many of the newest transitions that the expert's run has learnt from are labelled too; they
-            cost no environment steps.
+        guided: the expert labels by planning around what the policy would do
+            (:class:`mbmf_ros.policy.guide.Guide`); else it labels by itself, as in the paper.
+        guide_noise, guide_iterations: how far around, and for how many rounds of sampling.
         rounds: of DAgger.
         round_rollouts: episodes per round in which the policy acts and the expert labels.
         round_steps: their longest length; 0: whole episodes.
+        round_replays: so many states from the expert's own learning are labelled per round too; they cost no
+            environment steps.
+        remembered_rounds: labels of so many last rounds are learnt from: a guided expert gets better with the policy;
+            0: of all.
         warm_start: go on from the last round's weights; else train anew each round.
         initial_std: the policy's standard deviation afterwards; 0: what is left of the labels' error.
         clone: each regression.
+        improvement: what follows.
         policy: architecture.
     """
 
     expert_rollouts: int = ranged(5, 0)
     action_noise: float = ranged(0.05, 0.0, 1.0)
-    relabelled_steps: int = ranged(10000, 0)
-    rounds: int = ranged(4, 0)
-    round_rollouts: int = ranged(4, 1)
+    guided: bool = True
+    guide_noise: float = ranged(0.2, 0.0, 1.0)
+    guide_iterations: int = ranged(3, 1)
+    rounds: int = ranged(2, 0)
+    round_rollouts: int = ranged(1, 1)
     round_steps: int = ranged(0, 0)
+    round_replays: int = ranged(1000, 0)
+    remembered_rounds: int = ranged(8, 0)
     warm_start: bool = True
     initial_std: float = ranged(0.0, 0.0, 10.0)
     clone: CloneConfig = field(default_factory=CloneConfig)
+    improvement: ImprovementConfig = field(default_factory=ImprovementConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
 
 
@@ -84,7 +99,7 @@ class Imitation:
         self, source: Path, learner: Learner, config: ImitationConfig, seed: int, folder: Path, workers: int = 1
     ):
         self.learner, self.config, self.seed, self.folder, self.workers = learner, config, seed, folder, workers
-        self.source = source
+        self.source, self.learner_steps = source, learner.steps
         self.spec, self.env = learner.spec, learner.env
         self.curve: list[dict[str, Any]] = []
         self.wall_s = 0.0
@@ -93,7 +108,7 @@ class Imitation:
             "robot": self.spec.name,
             "task": learner.task,
             "seed": seed,
-            "expert": {"seed": learner.seed, "steps": learner.steps},
+            "expert": {"seed": learner.seed, "steps": self.learner_steps},
             "config": dataclasses.asdict(config),
         }
         self.identity = json.loads(json.dumps(identity))
@@ -102,28 +117,24 @@ class Imitation:
     @property
     def steps(self) -> int:
         """Environment steps so far: those of the expert's run, of its recorded rollouts and of DAgger."""
-        return self.curve[-1]["steps"] if self.curve else self.learner.steps
+        return self.curve[-1]["steps"] if self.curve else self.learner_steps
 
     def run(self, progress: Callable[[dict[str, Any]], None] | None = None) -> None:
-        """Clone, then DAgger; goes on from where it is."""
-        while len(self.curve) <= self.config.rounds:
-            started, number = time.monotonic(), len(self.curve)
-            with Recorder(self.source, self.workers) as recorder:
-                recorder.record(self._wanted(number))
-            rollouts = load_rollouts(self.folder / "rollouts", self.spec)
-            labelled = [*load_rollouts(self.folder / "labels", self.spec), *rollouts]
-            labels = sum(len(rollout.labels) for rollout in labelled)
-            error = self._fit(labelled, number)
+        """Clone, then DAgger, then improvement; goes on from where it is."""
+        while (number := len(self.curve)) <= self.config.rounds + self.config.improvement.rounds:
+            started = time.monotonic()
+            row = self._imitate(number) if number <= self.config.rounds else self._improve(number)
             returns = self.evaluate(_EVALUATION_SEED)
+            rollouts = load_rollouts(self.folder / "rollouts", self.spec)
+            steps = self.learner_steps + self.learner.config.action_repeat * sum(map(len, rollouts))
             own = [rollout.value for rollout in rollouts if rollout.source == "expert"]
             self.wall_s += time.monotonic() - started
-            steps = self.learner.steps + self.learner.config.action_repeat * sum(map(len, rollouts))
-            row = {"round": number, "steps": steps, "labels": labels, "error": error, "returns": returns}
-            row |= {"return": float(np.mean(returns)), "expert_return": float(np.mean(own)) if own else None}
-            self.curve.append({**row, "wall_s": self.wall_s})
+            row = {"round": number, **row, "steps": steps, "returns": returns, "return": float(np.mean(returns))}
+            row |= {"expert_return": float(np.mean(own)) if own else None, "wall_s": self.wall_s}
+            self.curve.append(row)
             self._save()
             if progress:
-                progress(self.curve[-1])
+                progress(row)
 
     def evaluate(self, first_seed: int, episodes: int = EVALUATION_EPISODES) -> list[float]:
         """Returns of whole episodes of the policy's mean actions; they cost no budget and are not learnt from."""
@@ -132,31 +143,80 @@ class Imitation:
         seeds = [first_seed + 1000 * self.seed + episode for episode in range(episodes)]
         return [roll_out(self.env, actor, seed, steps, "policy").value for seed in seeds]
 
+    def _imitate(self, number: int) -> dict[str, Any]:
+        """Record what is to be imitated, and clone."""
+        with Recorder(self.source, self.workers) as recorder:
+            recorder.record(self._wanted(number))
+        labels, error = self._fit(number)
+        return {"stage": "clone" if number == 0 else "dagger", "labels": labels, "error": error}
+
+    def _improve(self, number: int) -> dict[str, Any]:
+        """Make the policy better in the model, let it act, and learn from that."""
+        config, spec = self.config.improvement, self.spec
+        if number == self.config.rounds + 1:
+            self.learner.aggregate(self._episodes(range(number)), number)
+        assert self.policy is not None
+        rng = np.random.default_rng([self.seed, number, 9])
+        imagined = improve(self.policy, self.learner, config, int(rng.integers(2**31)))
+        actor, steps, values, index = PolicyActor(spec, self.policy), 0, [], 0
+        while steps < config.real_steps:  # whole episodes: their returns tell how good it is
+            path, seed = self._file("rollouts", number, index), int(rng.integers(2**31))
+            made = load_rollout(path, spec) if path.exists() else None
+            if made is None:
+                made = roll_out(self.env, actor, seed, self.env.reward.steps, "policy")
+                save_rollout(path, made, spec)
+            steps, index = steps + self.learner.config.action_repeat * len(made), index + 1
+            values.append(made.value)
+        self.learner.aggregate(self._episodes([number]), number)
+        return {"stage": "improve", "imagined_reward": imagined, "rollout_returns": values}
+
+    def _episodes(self, rounds: Iterable[int]) -> list[Episode]:
+        """What was recorded in some rounds, to learn from."""
+        paths = [path for number in rounds for path in sorted((self.folder / "rollouts").glob(f"{number:02d}_*"))]
+        rollouts = [load_rollout(path, self.spec) for path in paths if path.suffix == ".safetensors"]
+        return [Episode(rollout.measurements, rollout.actions, "on_policy") for rollout in rollouts]
+
     def _wanted(self, number: int) -> list[Wanted]:
         """What has to be recorded before the regression of round ``number``, and is not yet."""
         config, steps = self.config, self.env.reward.steps
-        rollouts, labels = self.folder / "rollouts", self.folder / "labels"
         wanted = []
         if number == 0:
             for index in range(config.expert_rollouts):
-                path = rollouts / f"00_{index:04d}.safetensors"
-                wanted.append(Wanted("expert", path, 0, steps, config.action_noise))
-            for index in range(newest(self.learner, config.relabelled_steps)):
-                wanted.append(Wanted("label", labels / f"{index:04d}.safetensors", 0, steps, episode=index))
+                wanted.append(Wanted("expert", self._file("rollouts", 0, index), 0, steps, config.action_noise))
         else:
-            policy, length = self.folder / POLICY_FILE, config.round_steps or steps
+            guided = Guidance(config.guide_noise, config.guide_iterations) if config.guided else None
+            policy, length = self._kept(number), config.round_steps or steps
             for index in range(config.round_rollouts):
-                path = rollouts / f"{number:02d}_{index:04d}.safetensors"
-                wanted.append(Wanted("policy", path, 0, length, policy=policy))
+                wanted.append(
+                    Wanted("policy", self._file("rollouts", number, index), 0, length, policy=policy, guided=guided)
+                )
+            for index, begin in enumerate(range(0, config.round_replays, _REPLAYED_AT_ONCE)):
+                count = min(_REPLAYED_AT_ONCE, config.round_replays - begin)
+                wanted.append(
+                    Wanted("replay", self._file("replays", number, index), 0, count, policy=policy, guided=guided)
+                )
         seeds = np.random.default_rng([self.seed, number, 7]).integers(2**31, size=len(wanted))
         wanted = [dataclasses.replace(each, seed=int(seed)) for each, seed in zip(wanted, seeds, strict=True)]
         return [each for each in wanted if not each.path.exists()]
 
-    def _fit(self, labelled: list[Rollout], number: int) -> float:
+    def _fit(self, number: int) -> tuple[int, float]:
+        """Clone from the labels of the remembered rounds: their number, and the error that is left."""
         observe, config = Observation(self.spec), self.config
-        asked = [rollout for rollout in labelled if len(rollout.labels)]
-        o = np.concatenate([observe(rollout.measurements[:-1]) for rollout in asked])
-        u = np.concatenate([rollout.labels for rollout in asked])
+        first = max(0, number + 1 - config.remembered_rounds) if config.remembered_rounds else 0
+        o, u = [], []
+        for past in range(first, number + 1):
+            for path in sorted((self.folder / "rollouts").glob(f"{past:02d}_*.safetensors")):
+                rollout = load_rollout(path, self.spec)
+                o.append(observe(rollout.measurements[:-1]))
+                u.append(rollout.labels)
+            for path in sorted((self.folder / "replays").glob(f"{past:02d}_*.safetensors")):
+                replay = load_labels(path, self.spec)
+                o.append(observe(replay.measurements))
+                u.append(replay.labels)
+        if not o:
+            raise MbmfError("no labels to imitate; raise expert_rollouts")
+        o, u = np.concatenate(o), np.concatenate(u)
+        labels = len(o)
         if config.clone.symmetries:
             o, u = mirrored(self.spec, o, u)
         seed = int(np.random.default_rng([self.seed, number, 8]).integers(2**31))
@@ -168,7 +228,7 @@ class Imitation:
         error = clone(policy, o, u, config.clone, seed)
         policy.log_std.fill_(float(np.log(config.initial_std or max(error, 1e-3))))
         self.policy = policy
-        return error
+        return labels, error
 
     def _save(self) -> None:
         assert self.policy is not None
@@ -181,12 +241,29 @@ class Imitation:
             extra={"by": "mbmf imitate", "identity": self.identity, "return": self.curve[-1]["return"]},
         )
         save_policy(self._kept(len(self.curve)), self.policy, info)
+        improving = len(self.curve) > self.config.rounds + 1
+        if improving:
+            assert self.learner.model is not None
+            save_model(self._model(len(self.curve)), self.learner.model, model_info(self.learner, self.identity))
         state = {"identity": self.identity, "curve": self.curve, "wall_s": self.wall_s}
         draft = self.folder / f"{RUN_FILE}.partial"
         draft.write_text(json.dumps(state), "utf-8")
         draft.replace(self.folder / RUN_FILE)
-        save_policy(self.folder / POLICY_FILE, self.policy, info)
-        self._kept(len(self.curve) - 1).unlink(missing_ok=True)
+        self._choose()
+        if improving:
+            self._model(len(self.curve) - 1).unlink(missing_ok=True)
+
+    def _choose(self) -> None:
+        """The outcome: the last policy, or of those improved in the model the one whose own rollouts returned most.
+
+        These rollouts are part of the budget; the evaluations, which are not, decide nothing.
+        """
+        best = len(self.curve)
+        improved = [row for row in self.curve if row["stage"] == "improve"]
+        if improved:
+            best = max(improved, key=lambda row: np.mean(row["rollout_returns"]))["round"] + 1
+        policy, info = load_policy(self._kept(best), self.spec)
+        save_policy(self.folder / POLICY_FILE, policy, dataclasses.replace(info, steps=self.steps))
 
     def _restore(self) -> None:
         file = self.folder / RUN_FILE
@@ -199,8 +276,19 @@ class Imitation:
             raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
         if identity != self.identity:
             raise MbmfError(f"{self.folder} holds another run: {difference(identity, self.identity)}; choose another")
-        self.policy, info = load_policy(self._kept(len(self.curve)), self.spec)
-        save_policy(self.folder / POLICY_FILE, self.policy, info)
+        self.policy, _ = load_policy(self._kept(len(self.curve)), self.spec)
+        improved = len(self.curve) - 1 - self.config.rounds
+        if improved > 0:
+            for episode in self._episodes(range(len(self.curve))):
+                self.learner.own.add(episode)
+            self.learner.model = load_model(self._model(len(self.curve)), self.spec)[0]
+        self._choose()
+
+    def _file(self, folder: str, number: int, index: int) -> Path:
+        return self.folder / folder / f"{number:02d}_{index:04d}.safetensors"
+
+    def _model(self, rounds: int) -> Path:
+        return self.folder / f"model_{rounds:02d}.safetensors"
 
     def _kept(self, rounds: int) -> Path:
         """Where the policy after so many regressions is kept: written before ``run.json`` says that it counts."""

@@ -10,6 +10,7 @@ from mbmf_ros.config import load_yaml, override
 from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.policy.cloning import CloneConfig
 from mbmf_ros.policy.imitation import ImitationConfig
+from mbmf_ros.policy.improvement import ImprovementConfig
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.shared_files import shared_file
 
@@ -18,8 +19,11 @@ PRESETS = ("default", "paper")
 # What all robots of the paper have in common (appendix A and B); the rest stands in config/policy/paper.yaml.
 PAPER = ImitationConfig(
     action_noise=0.005,
-    relabelled_steps=0,
+    guided=False,
+    round_replays=0,
+    remembered_rounds=0,
     initial_std=1.0,
+    improvement=ImprovementConfig(rounds=0),
     clone=CloneConfig(min_updates=0, batch_size=500, learning_rate=1e-4, cosine=False, symmetries=False),
 )
 

@@ -14,8 +14,9 @@ import numpy as np
 from mbmf_ros.control.algorithm import Learner
 from mbmf_ros.policy.expert import expert_of, open_run
 from mbmf_ros.policy.gaussian import PolicyActor
+from mbmf_ros.policy.guide import Guide
 from mbmf_ros.policy.io import load_policy
-from mbmf_ros.policy.rollouts import Rollout, roll_out, save_rollout
+from mbmf_ros.policy.rollouts import Labels, Rollout, roll_out, save_labels, save_rollout
 from mbmf_ros.terminal import progress
 from mbmf_ros.threads import one_thread
 
@@ -27,13 +28,14 @@ class Wanted:
     """A rollout to record.
 
     Attributes:
-        kind: ``expert`` acts, ``policy`` acts and the expert labels, or ``label``: what the run recorded is labelled.
+        kind: ``expert`` acts, ``policy`` acts and the expert labels, or ``replay``: states of the expert's run are
+            labelled.
         path: the file to write.
         seed: of the start and of everything random.
-        steps: longest length.
+        steps: longest length; of a replay the number of states.
         noise: standard deviation of the noise on the expert's actions.
         policy: file of the policy that acts.
-        episode: which of the run's own episodes to label, from the last one on.
+        guided: how the expert labels; None: by itself.
     """
 
     kind: str
@@ -42,7 +44,15 @@ class Wanted:
     steps: int
     noise: float = 0.0
     policy: Path = Path()
-    episode: int = 0
+    guided: Guidance | None = None
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """See :class:`mbmf_ros.policy.guide.Guide`."""
+
+    noise: float
+    iterations: int
 
 
 class Recorder:
@@ -96,25 +106,30 @@ def _record(source: Path, wanted: Wanted) -> None:
     if source not in _opened:
         _opened[source] = open_run(source)
     learner = _opened[source]
-    save_rollout(wanted.path, _rollout(learner, wanted), learner.spec)
-
-
-def _rollout(learner: Learner, wanted: Wanted) -> Rollout:
     env, spec = learner.env, learner.spec
-    expert = expert_of(learner, wanted.seed)
-    if wanted.kind == "label":
-        episode = learner.own.episodes[-1 - wanted.episode]
-        labels = np.stack([expert(m) for m in episode.measurements[:-1]])
-        unknown = np.zeros(len(episode))  # a run keeps no rewards
-        return Rollout(episode.measurements, episode.actions, unknown, False, labels, "learning")
+    if wanted.kind == "expert":
+        save_rollout(wanted.path, _of_expert(learner, wanted), spec)
+        return
+    policy, guided = load_policy(wanted.policy, spec)[0], wanted.guided
+    if guided is None:
+        expert = expert_of(learner, wanted.seed)
+    else:
+        expert = Guide(learner, policy, guided.noise, guided.iterations, wanted.seed)
     if wanted.kind == "policy":
-        actor = PolicyActor(spec, load_policy(wanted.policy, spec)[0])
-        return roll_out(env, actor, wanted.seed, wanted.steps, "policy", expert)
-    rng, labels = np.random.default_rng(wanted.seed), []
+        made = roll_out(env, PolicyActor(spec, policy), wanted.seed, wanted.steps, "policy", expert)
+        save_rollout(wanted.path, made, spec)
+        return
+    seen = np.concatenate([episode.measurements[:-1] for episode in learner.own.episodes])
+    chosen = seen[np.random.default_rng(wanted.seed).integers(len(seen), size=wanted.steps)]
+    save_labels(wanted.path, Labels(chosen, np.stack([expert(m) for m in chosen])), spec)
+
+
+def _of_expert(learner: Learner, wanted: Wanted) -> Rollout:
+    expert, rng, labels = expert_of(learner, wanted.seed), np.random.default_rng(wanted.seed), []
 
     def act(m: np.ndarray) -> np.ndarray:
         labels.append(expert(m))
-        return labels[-1] + wanted.noise * rng.standard_normal(spec.nu)
+        return labels[-1] + wanted.noise * rng.standard_normal(learner.spec.nu)
 
-    made = roll_out(env, act, wanted.seed, wanted.steps, "expert")
+    made = roll_out(learner.env, act, wanted.seed, wanted.steps, "expert")
     return Rollout(made.measurements, made.actions, made.rewards, made.terminated, np.stack(labels), "expert")

@@ -15,7 +15,7 @@ from mbmf_ros.control.environments import Environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
 
-_FORMAT = "mbmf_ros/rollout"
+_FORMAT, _LABELS_FORMAT = "mbmf_ros/rollout", "mbmf_ros/labels"
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,7 @@ def save_rollout(path: Path, rollout: Rollout, spec: RobotSpec) -> None:
     names = ("measurements", "actions", "rewards", "labels")
     arrays = {name: np.ascontiguousarray(getattr(rollout, name)) for name in names}
     about = {"format": _FORMAT, "robot": spec.name, "source": rollout.source}
-    about["terminated"] = json.dumps(rollout.terminated)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save(arrays, metadata=about))
-    partial.replace(path)
+    _write(path, arrays, {**about, "terminated": json.dumps(rollout.terminated)})
 
 
 def load_rollout(path: Path, spec: RobotSpec) -> Rollout:
@@ -98,24 +94,50 @@ def load_rollout(path: Path, spec: RobotSpec) -> Rollout:
     Raises:
         MbmfError: a missing or foreign file, another robot's, or numbers that do not fit together.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            about = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError) as error:
-        raise MbmfError(f"{path} is not a whole rollout ({error}); remove it, and it is recorded again") from error
-    if about.get("format") != _FORMAT or about.get("robot") != spec.name:
-        raise MbmfError(f"{path} is no rollout of {spec.name!r}; remove it")
+    arrays, about = _read(path, spec, _FORMAT)
     try:
         rollout = Rollout(**arrays, terminated=json.loads(about["terminated"]), source=about["source"])
     except (TypeError, KeyError, ValueError) as error:
         raise MbmfError(f"{path} is damaged ({error}); remove it, and it is recorded again") from error
     steps, nu = len(rollout.rewards), spec.nu
     fits = rollout.measurements.shape == (steps + 1, spec.measurement.size) and rollout.actions.shape == (steps, nu)
-    finite = all(np.isfinite(array).all() for array in arrays.values())
-    if not (fits and finite and rollout.labels.shape in ((steps, nu), (0, nu))):
+    if not (fits and rollout.labels.shape in ((steps, nu), (0, nu))):
         raise MbmfError(f"{path} is damaged (its numbers do not fit together); remove it, and it is recorded again")
     return rollout
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What an expert would have done, (N, nu), at some measurements, (N, nm)."""
+
+    measurements: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def save_labels(path: Path, labels: Labels, spec: RobotSpec) -> None:
+    """Write one file; it is whole or not there."""
+    arrays = {"measurements": np.ascontiguousarray(labels.measurements), "labels": np.ascontiguousarray(labels.labels)}
+    _write(path, arrays, {"format": _LABELS_FORMAT, "robot": spec.name})
+
+
+def load_labels(path: Path, spec: RobotSpec) -> Labels:
+    """Read what :func:`save_labels` wrote.
+
+    Raises:
+        MbmfError: see :func:`load_rollout`.
+    """
+    arrays, _ = _read(path, spec, _LABELS_FORMAT)
+    try:
+        labels = Labels(**arrays)
+    except TypeError as error:
+        raise MbmfError(f"{path} is damaged ({error}); remove it, and it is recorded again") from error
+    fits = labels.labels.shape == (len(labels), spec.nu)
+    if not fits or labels.measurements.shape != (len(labels), spec.measurement.size):
+        raise MbmfError(f"{path} is damaged (its numbers do not fit together); remove it, and it is recorded again")
+    return labels
 
 
 def load_rollouts(folder: Path, spec: RobotSpec) -> list[Rollout]:
@@ -125,3 +147,29 @@ def load_rollouts(folder: Path, spec: RobotSpec) -> list[Rollout]:
         MbmfError: see :func:`load_rollout`.
     """
     return [load_rollout(path, spec) for path in sorted(folder.glob("*.safetensors"))]
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray], about: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(save(arrays, metadata=about))
+    partial.replace(path)
+
+
+def _read(path: Path, spec: RobotSpec, kind: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The finite arrays of a file of that kind, and what it says about itself.
+
+    Raises:
+        MbmfError: see :func:`load_rollout`.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise MbmfError(f"{path} is not a whole file ({error}); remove it, and it is recorded again") from error
+    if about.get("format") != kind or about.get("robot") != spec.name:
+        raise MbmfError(f"{path} is no {kind.partition('/')[2]} of {spec.name!r}; remove it")
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise MbmfError(f"{path} is damaged (not all numbers are finite); remove it, and it is recorded again")
+    return arrays, about

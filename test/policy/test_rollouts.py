@@ -33,16 +33,16 @@ def test_a_rollout_comes_back_as_it_was(tmp_path: Path):
 
 def test_bad_files_get_one_clear_error(tmp_path: Path):
     path = tmp_path / "r.safetensors"
-    with pytest.raises(MbmfError, match="not a whole rollout"):
+    with pytest.raises(MbmfError, match="not a whole file"):
         load_rollout(path, SPEC)
     made = roll_out(environment(SPEC, "forward"), lambda m: np.zeros(3), 0, 5, "expert")
     save_rollout(path, made, SPEC)
     with pytest.raises(MbmfError, match="no rollout of 'ant'"):
         load_rollout(path, robot("ant"))
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(MbmfError, match="not a whole rollout"):
+    with pytest.raises(MbmfError, match="not a whole file"):
         load_rollout(path, SPEC)
     made.actions[0] = np.nan
     save_rollout(path, made, SPEC)
-    with pytest.raises(MbmfError, match="do not fit together"):
+    with pytest.raises(MbmfError, match="not all numbers are finite"):
         load_rollout(path, SPEC)
