@@ -61,16 +61,17 @@ class Imitate:
         imitation = Imitation(self.source, learner, config, seed, folder, workers)
         writable("--folder", folder / "run.json")
         if imitation.curve:
-            CONSOLE.print(f"{folder}: goes on after round {len(imitation.curve) - 1}")
+            CONSOLE.print(f"{folder}: goes on after round {len(imitation.curve) - 1}", soft_wrap=True)
         try:
             imitation.run(_tell)
         except KeyboardInterrupt:
             CONSOLE.print(f"interrupted; what was recorded is kept in {folder}: the same command goes on from there")
             raise
-        last = imitation.curve[-1]
+        outcome = imitation.outcome
         CONSOLE.print(
-            f"{learner.spec.name}, {learner.task}: return {last['return']:.1f} after {last['steps']} steps in all, "
-            f"kept in {folder / POLICY_FILE}"
+            f"{learner.spec.name}, {learner.task}: return {outcome['return']:.1f} (round {outcome['round']}) after "
+            f"{imitation.steps} steps in all, kept in {folder / POLICY_FILE}",
+            soft_wrap=True,
         )
         result = {
             "robot": learner.spec.name,
@@ -78,9 +79,10 @@ class Imitate:
             "preset": self.preset,
             "seed": seed,
             "expert": str(self.source),
-            "steps": last["steps"],
-            "final_return": last["return"],
-            "final_returns": last["returns"],
+            "steps": imitation.steps,
+            "final_return": outcome["return"],
+            "final_returns": outcome["returns"],
+            "outcome": outcome["round"],
             "curve": imitation.curve,
             "wall_s": imitation.wall_s,
             "command": command_line(self),

@@ -62,8 +62,8 @@ class Guide:
         self._goal = ForwardGoal(learner.env.reward, config.forward)
         self._generator = torch.Generator().manual_seed(seed)
 
-    def __call__(self, m: np.ndarray) -> np.ndarray:
-        """The better action (nu,) at measurement ``m`` (nm,)."""
+    def plan(self, m: np.ndarray) -> Tensor:
+        """The better actions (H, nu) from measurement ``m`` (nm,) on."""
         model, spec = self.model, self.observe.spec
         task = self._goal.task(m, model, spec)
         assert task is not None
@@ -71,4 +71,8 @@ class Guide:
             x = torch.from_numpy(model.profile.encode(m).astype(np.float32))
             would = imagined_actions(self.policy, self.observe, model, x, self._planner.config.time_steps)
             warm = Plan(would, would, would[None], float("nan"), {}, would, would)
-            return self._planner.plan(x, model, task, warm, self._generator, 0).actions[0].double().numpy()
+            return self._planner.plan(x, model, task, warm, self._generator, 0).actions
+
+    def __call__(self, m: np.ndarray) -> np.ndarray:
+        """The better action (nu,) at measurement ``m`` (nm,)."""
+        return self.plan(m)[0].double().numpy()

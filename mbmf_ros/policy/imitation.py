@@ -253,16 +253,18 @@ class Imitation:
         if improving:
             self._model(len(self.curve) - 1).unlink(missing_ok=True)
 
-    def _choose(self) -> None:
-        """The outcome: the last policy, or of those improved in the model the one whose own rollouts returned most.
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """The row of the policy that is the result: the last one, or of those improved in the model the one whose own
+        rollouts returned most.
 
         These rollouts are part of the budget; the evaluations, which are not, decide nothing.
         """
-        best = len(self.curve)
         improved = [row for row in self.curve if row["stage"] == "improve"]
-        if improved:
-            best = max(improved, key=lambda row: np.mean(row["rollout_returns"]))["round"] + 1
-        policy, info = load_policy(self._kept(best), self.spec)
+        return max(improved, key=lambda row: np.mean(row["rollout_returns"])) if improved else self.curve[-1]
+
+    def _choose(self) -> None:
+        policy, info = load_policy(self._kept(self.outcome["round"] + 1), self.spec)
         save_policy(self.folder / POLICY_FILE, policy, dataclasses.replace(info, steps=self.steps))
 
     def _restore(self) -> None:

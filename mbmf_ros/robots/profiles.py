@@ -117,7 +117,7 @@ class PoseCarrying(StateProfile):
         x[:, 0, :3] = x0[:, :3]
         yaw = x0[:, 2:3] + displacement[..., 2].cumsum(1)  # (K, H), after each step
         x[:, 1:, 2] = yaw
-        before = x[:, :-1, 2]
+        before = x[:, :-1, 2].clone()  # a view would be lost to gradients with the next assignment
         cos, sin = before.cos(), before.sin()
         forward, left = displacement[..., 0], displacement[..., 1]
         x[:, 1:, 0] = x0[:, 0:1] + (cos * forward - sin * left).cumsum(1)

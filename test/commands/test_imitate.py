@@ -1,0 +1,82 @@
+"""``mbmf imitate``, from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mbmf_ros.cli import main
+from mbmf_ros.robots import robot
+
+LEARN = (
+    "random_steps=120",
+    "random_episode_steps=40",
+    "iteration_steps=60",
+    "episode_steps=60",
+    "planner_settings.batch_size=16",
+    "planner_settings.time_steps=4",
+    "dynamics.hidden=16",
+    "first.min_updates=30",
+    "refit.min_updates=10",
+)
+IMITATE = (
+    "expert_rollouts=1",
+    "rounds=1",
+    "round_steps=10",
+    "round_replays=4",
+    "clone.min_updates=20",
+    "improvement.rounds=1",
+    "improvement.updates=3",
+    "improvement.batch_size=8",
+    "improvement.real_steps=5",
+)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("expert") / "run"
+    command = ["learn", "--robot", "swimmer", "--budget", "180", "--episodes", "1", "--seed", "4"]
+    assert main([*command, "--folder", str(folder), "--set", *LEARN]) == 0
+    return folder
+
+
+def test_it_imitates_writes_its_result_and_goes_on(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["imitate", "--source", str(source), "--workers", "1", "--json", str(tmp_path / "out.json")]
+    assert main([*command, "--set", *IMITATE]) == 0
+    folder = source.with_name("run_imitate_default_4")
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert result["steps"] == 180 + 333 + 10 + 333
+    assert [row["stage"] for row in result["curve"]] == ["clone", "dagger", "improve"]
+    assert result["final_return"] == result["curve"][-1]["return"]
+    assert result["robot"] == robot("swimmer").name
+    assert result["command"].startswith(f"mbmf imitate --source {source}")
+    assert (folder / "policy.safetensors").is_file()
+    said = capsys.readouterr().err
+    assert "cloned" in said
+    assert "improved in the model" in said
+    assert main([*command, "--set", *IMITATE]) == 0  # nothing left to do
+    assert "goes on after round 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--seed", "-1"), "--seed"),
+        (("--preset", "papers"), "papers"),
+        (("--set", "round=3"), "rounds"),
+        (("--set", "clone.batch_size=0"), "batch_size"),
+        (("--json", "/proc/none/out.json"), "--json"),
+    ],
+)
+def test_bad_options_get_one_clear_line(source: Path, more: tuple[str, ...], said: str, capsys):
+    assert main(["imitate", "--source", str(source), *more]) == 2
+    line = capsys.readouterr().err.strip()
+    assert said in line
+    assert "Traceback" not in line
+
+
+def test_a_missing_expert_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["imitate", "--source", str(tmp_path)]) == 2
+    assert "make one with `mbmf learn`" in capsys.readouterr().err

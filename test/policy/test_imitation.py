@@ -1,0 +1,165 @@
+"""Imitation of the planner: steps count, a killed run goes on exactly, and the outcome is chosen by what counts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mbmf_ros.config import override
+from mbmf_ros.control.algorithm import LearnConfig, configured, resume
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.policy.expert import open_run
+from mbmf_ros.policy.imitation import POLICY_FILE, Imitation, ImitationConfig
+from mbmf_ros.policy.io import load_policy
+from mbmf_ros.policy.recipes import imitation_recipe
+from mbmf_ros.policy.rollouts import load_labels, load_rollouts
+from mbmf_ros.robots import robot
+
+torch.set_num_threads(1)
+SPEC = robot("hopper")
+LEARNING = configured(
+    LearnConfig(),
+    {
+        "random_steps": 200,
+        "random_episode_steps": 50,
+        "iteration_steps": 60,
+        "episode_steps": 30,
+        "planner_settings": {"batch_size": 16, "time_steps": 5, "action_limit": 1.0},
+        "dynamics": {"hidden": 16, "members": 2},
+        "first": {"min_updates": 40, "batch_size": 32},
+        "refit": {"min_updates": 20, "batch_size": 32},
+    },
+)
+QUICK = override(
+    ImitationConfig(),
+    {
+        "expert_rollouts": 2,
+        "rounds": 1,
+        "round_replays": 7,
+        "clone": {"min_updates": 30},
+        "policy": {"hidden": 8},
+        "improvement": {"rounds": 2, "updates": 5, "batch_size": 8, "real_steps": 20},
+    },
+)
+
+
+class KilledError(Exception):
+    """Stands for a signal that nothing can catch."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("expert") / "run"
+    resume(SPEC, "forward", LEARNING, 3, folder).run(320)
+    return folder
+
+
+def begin(source: Path, folder: Path, config: ImitationConfig = QUICK, workers: int = 1) -> Imitation:
+    return Imitation(source, open_run(source), config, 5, folder, workers)
+
+
+def timeless(curve: list[dict]) -> list[dict]:
+    return [{key: value for key, value in row.items() if key != "wall_s"} for row in curve]
+
+
+def weights(imitation: Imitation) -> dict[str, torch.Tensor]:
+    assert imitation.policy is not None
+    return imitation.policy.state_dict()
+
+
+def test_stages_and_steps(source: Path, tmp_path: Path):
+    run = begin(source, tmp_path)
+    assert run.steps == 320
+    run.run()
+    assert [row["stage"] for row in run.curve] == ["clone", "dagger", "improve", "improve"]
+    rollouts = load_rollouts(tmp_path / "rollouts", SPEC)
+    assert [rollout.source for rollout in rollouts][:3] == ["expert", "expert", "policy"]
+    assert run.curve[0]["steps"] == 320 + sum(map(len, rollouts[:2]))
+    assert run.steps == run.curve[-1]["steps"] == 320 + sum(map(len, rollouts))
+    assert run.curve[0]["labels"] == sum(map(len, rollouts[:2]))
+    assert run.curve[1]["labels"] == sum(map(len, rollouts[:3])) + 7
+    assert run.curve[0]["expert_return"] == pytest.approx(np.mean([rollout.value for rollout in rollouts[:2]]))
+    assert len(load_labels(tmp_path / "replays" / "01_0000.safetensors", SPEC)) == 7
+    for row in run.curve:
+        assert row["return"] == pytest.approx(np.mean(row["returns"]))
+    # What was recorded is learnt from.
+    assert run.learner.own.transitions == 120 + sum(map(len, rollouts))
+    best = max(run.curve[2:], key=lambda row: np.mean(row["rollout_returns"]))
+    policy, info = load_policy(tmp_path / POLICY_FILE, SPEC)
+    kept, _ = load_policy(tmp_path / f"policy_{best['round'] + 1:02d}.safetensors", SPEC)
+    assert all(torch.equal(a, b) for a, b in zip(policy.parameters(), kept.parameters(), strict=True))
+    assert (info.steps, info.task, info.action_repeat) == (run.steps, "forward", 1)
+    assert run.outcome == best
+
+
+def test_the_labels_of_a_rollout_are_the_experts_and_without_noise(source: Path, tmp_path: Path):
+    run = begin(source, tmp_path, override(QUICK, {"rounds": 0, "action_noise": 0.3, "improvement": {"rounds": 0}}))
+    run.run()
+    for rollout in load_rollouts(tmp_path / "rollouts", SPEC):
+        noise = (rollout.actions - rollout.labels)[np.abs(rollout.actions).max(1) < 1]
+        assert 0.1 < noise.std() < 0.5
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3])
+def test_a_killed_run_goes_on_exactly(source: Path, tmp_path: Path, killed_after: int):
+    whole = begin(source, tmp_path / "whole")
+    whole.run()
+
+    def die(row: dict) -> None:
+        if row["round"] == killed_after - 1:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        begin(source, tmp_path / "cut").run(die)
+    torn = tmp_path / "cut" / "rollouts" / f"{killed_after:02d}_0000.safetensors.partial"
+    torn.write_bytes(b"torn")
+    again = begin(source, tmp_path / "cut")
+    assert len(again.curve) == killed_after
+    again.run()
+    assert timeless(again.curve) == timeless(whole.curve)
+    assert all(torch.equal(weights(again)[name], weights(whole)[name]) for name in weights(whole))
+
+
+def test_how_many_processes_record_makes_no_difference(source: Path, tmp_path: Path):
+    config = override(QUICK, {"improvement": {"rounds": 0}})
+    one, two = begin(source, tmp_path / "one", config), begin(source, tmp_path / "two", config, workers=2)
+    one.run()
+    two.run()
+    assert timeless(one.curve) == timeless(two.curve)
+
+
+def test_the_papers_dagger_labels_by_the_planner_alone(source: Path, tmp_path: Path):
+    paper = imitation_recipe(SPEC, "paper", {})
+    assert (paper.expert_rollouts, paper.rounds, paper.round_rollouts, paper.clone.epochs) == (60, 5, 5, 200)
+    assert (paper.clone.batch_size, paper.clone.learning_rate, paper.initial_std) == (500, 1e-4, 1.0)
+    few = override(paper, {"expert_rollouts": 2, "rounds": 1, "round_rollouts": 1, "clone": {"epochs": 1}})
+    run = begin(source, tmp_path, few)
+    run.run()
+    assert [row["stage"] for row in run.curve] == ["clone", "dagger"]
+    assert weights(run)["log_std"] == pytest.approx(0.0)
+    assert run.outcome == run.curve[-1]
+
+
+def test_another_run_a_damaged_one_and_a_missing_expert_are_told(source: Path, tmp_path: Path):
+    config = override(QUICK, {"rounds": 0, "improvement": {"rounds": 0}})
+    begin(source, tmp_path, config).run()
+    with pytest.raises(MbmfError, match=r"config.action_noise is 0.05 there, 0.1 here"):
+        begin(source, tmp_path, override(config, {"action_noise": 0.1}))
+    state = tmp_path / "run.json"
+    state.write_text(state.read_text()[:-9])
+    with pytest.raises(MbmfError, match="is damaged"):
+        begin(source, tmp_path, config)
+    with pytest.raises(MbmfError, match="make one with `mbmf learn`"):
+        open_run(tmp_path / "nothing")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "run.json").write_text(json.dumps({"identity": {"robot": "ant"}}))
+    with pytest.raises(MbmfError, match="damaged"):
+        open_run(tmp_path / "broken")
+    with pytest.raises(MbmfError, match="the paper has no robot 'ant'"):
+        imitation_recipe(robot("ant"), "paper", {})
+    with pytest.raises(MbmfError, match="unknown preset"):
+        imitation_recipe(SPEC, "papers", {})
