@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from mbmf_ros.commands.baseline import Baseline
 from mbmf_ros.commands.collect import Collect
 from mbmf_ros.commands.follow import Follow
 from mbmf_ros.commands.learn import Learn
@@ -38,6 +39,7 @@ Command = (
     Annotated[Collect, _named("collect", Collect)]
     | Annotated[Train, _named("train", Train)]
     | Annotated[Learn, _named("learn", Learn)]
+    | Annotated[Baseline, _named("baseline", Baseline)]
     | Annotated[Follow, _named("follow", Follow)]
     | Annotated[Paths, _named("paths", Paths)]
     | Annotated[Up, _named("up", UpConfig, _UP_EXAMPLES)]

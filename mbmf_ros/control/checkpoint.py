@@ -80,9 +80,9 @@ class Checkpoint:
             identity, curve, wall_s = state["identity"], state["curve"], float(state["wall_s"])
         except (ValueError, KeyError, TypeError) as error:
             raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
-        identity = _completed(identity, self._defaults)
+        identity = completed(identity, self._defaults)
         if identity != self.identity:
-            raise MbmfError(f"{self.folder} holds another run: {_difference(identity, self.identity)}; choose another")
+            raise MbmfError(f"{self.folder} holds another run: {difference(identity, self.identity)}; choose another")
         for iteration in range(1, len(curve) + 1):
             for name in _STORES:
                 part = self._file(name, iteration)
@@ -98,17 +98,17 @@ class Checkpoint:
         return self.folder / f"{name}_{iteration:04d}.safetensors"
 
 
-def _completed(kept: Any, defaults: Any) -> Any:
+def completed(kept: Any, defaults: Any) -> Any:
     """``kept`` with what it lacks of ``defaults``."""
     if not (isinstance(kept, dict) and isinstance(defaults, dict)):
         return kept
-    return {**defaults, **{key: _completed(value, defaults.get(key)) for key, value in kept.items()}}
+    return {**defaults, **{key: completed(value, defaults.get(key)) for key, value in kept.items()}}
 
 
-def _difference(kept: Any, asked: Any, where: str = "") -> str:
+def difference(kept: Any, asked: Any, where: str = "") -> str:
     """The first place in which two runs differ, for people."""
     if isinstance(kept, dict) and isinstance(asked, dict):
         for key in sorted(asked.keys() | kept.keys()):
             if kept.get(key) != asked.get(key):
-                return _difference(kept.get(key), asked.get(key), f"{where}.{key}" if where else key)
+                return difference(kept.get(key), asked.get(key), f"{where}.{key}" if where else key)
     return f"{where} is {kept!r} there, {asked!r} here"
