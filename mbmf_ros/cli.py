@@ -11,6 +11,7 @@ import tyro
 
 from mbmf_ros.commands.baseline import Baseline
 from mbmf_ros.commands.collect import Collect
+from mbmf_ros.commands.finetune import Finetune
 from mbmf_ros.commands.follow import Follow
 from mbmf_ros.commands.learn import Learn
 from mbmf_ros.commands.paths import Paths
@@ -40,6 +41,7 @@ Command = (
     | Annotated[Train, _named("train", Train)]
     | Annotated[Learn, _named("learn", Learn)]
     | Annotated[Baseline, _named("baseline", Baseline)]
+    | Annotated[Finetune, _named("finetune", Finetune)]
     | Annotated[Follow, _named("follow", Follow)]
     | Annotated[Paths, _named("paths", Paths)]
     | Annotated[Up, _named("up", UpConfig, _UP_EXAMPLES)]

@@ -31,10 +31,20 @@ class TrpoLearner:
         config: settings.
         seed: of the first weights.
         kind: of TRPO.
+        hidden: width of the policy's hidden layers, if other than the critic's.
     """
 
-    def __init__(self, robot_name: str, task: str, config: ModelFreeConfig, seed: int, kind: type[TRPO] = TRPO):
+    def __init__(
+        self,
+        robot_name: str,
+        task: str,
+        config: ModelFreeConfig,
+        seed: int,
+        kind: type[TRPO] = TRPO,
+        hidden: int | None = None,
+    ):
         trpo = config.trpo
+        widths = {"pi": [hidden or trpo.hidden] * 2, "vf": [trpo.hidden] * 2}
         self.notes: dict[str, Any] = {}
         self.env = NormalisedEnv(robot_name, task, config.action_repeat, trpo.environments, trpo.discount)
         self.model = kind(
@@ -49,7 +59,7 @@ class TrpoLearner:
             cg_damping=trpo.cg_damping,
             n_critic_updates=trpo.critic_updates,
             target_kl=trpo.target_kl,
-            policy_kwargs={"net_arch": [trpo.hidden] * 2, "activation_fn": nn.Tanh},
+            policy_kwargs={"net_arch": widths, "activation_fn": nn.Tanh},
             stats_window_size=ALL_EPISODES,
             seed=seed,
             device="cpu",
@@ -76,15 +86,21 @@ class TrpoLearner:
     def unfolded(self) -> GaussianPolicy:
         """The policy for normalised observations."""
         policy, env = self.model.policy, self.env
-        net, last = policy.mlp_extractor.policy_net, policy.action_net
+        last = policy.action_net
         assert isinstance(last, nn.Linear)
         made = GaussianPolicy(len(env.low), last.out_features, PolicyConfig(last.in_features)).requires_grad_(False)
-        for ours, theirs in ((made.first, net[0]), (made.second, net[2]), (made.mean, last)):
+        for ours, theirs in self.layers(made):
             ours.load_state_dict(theirs.state_dict())
         made.log_std.copy_(policy.log_std.detach())
         for name in ("center", "spread", "low", "high"):
             getattr(made, name).copy_(torch.from_numpy(getattr(env, name)))
         return made
+
+    def layers(self, made: GaussianPolicy) -> list[tuple[nn.Module, nn.Module]]:
+        """The layers of a policy of ours, and those of stable-baselines3's policy."""
+        policy = self.model.policy
+        net = policy.mlp_extractor.policy_net
+        return [(made.first, net[0]), (made.second, net[2]), (made.mean, policy.action_net)]
 
     def tensors(self) -> dict[str, Tensor]:
         policy = self.model.policy
