@@ -54,10 +54,12 @@ class Baseline:
         config = baseline_settings(spec, assignments(self.set))
         check_learner(self.learner)
         from mbmf_ros.policy.model_free import ModelFreeRun, Origin
+        from mbmf_ros.policy.sac import SacLearner
         from mbmf_ros.policy.trpo import TrpoLearner
 
         folder = self.folder or Path("runs") / f"baseline_{spec.name}_{self.task}_{self.learner}_{self.seed}"
-        learner = TrpoLearner(spec.name, self.task, config, self.seed)
+        kind = TrpoLearner if self.learner == "trpo" else SacLearner
+        learner = kind(spec.name, self.task, config, self.seed)
         settings = dataclasses.asdict(config)
         origin = Origin(self.task, identity={"learner": self.learner, "config": settings})
         return carry_out(self, ModelFreeRun(spec, config, self.seed, learner, folder, origin), settings)

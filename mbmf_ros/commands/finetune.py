@@ -62,12 +62,14 @@ class Finetune:
             raise MbmfError("the paper goes on with TRPO; with --preset paper choose --learner trpo")
         from mbmf_ros.policy.handover import TrpoHandover
         from mbmf_ros.policy.model_free import ModelFreeRun, Origin
+        from mbmf_ros.policy.sac_handover import SacHandover
 
         name = f"finetune_{spec.name}_{task}_{self.learner}_{self.preset}_{self.seed}"
         folder = self.folder or Path("runs") / name
         if folder.resolve() == self.source.resolve():
             raise MbmfError(f"--folder: {folder} is the source, whose policy is kept; choose another")
-        learner = TrpoHandover(source, config, self.seed)
+        kind = TrpoHandover if self.learner == "trpo" else SacHandover
+        learner = kind(source, config, self.seed)
         settings = dataclasses.asdict(config)
         identity = {"learner": self.learner, "preset": self.preset, "policy": source.digest, "config": settings}
         run = ModelFreeRun(spec, config, self.seed, learner, folder, Origin(task, source.info.steps, identity))

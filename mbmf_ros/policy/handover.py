@@ -48,10 +48,10 @@ class TrpoHandover(TrpoLearner):
         super().__init__(source.spec.name, source.info.task, config, seed, WarmTrpo, made.hidden)
         self.source, self.handover = source, config.handover
         self.unit = reward_unit(source.rollouts, config.trpo.discount)
-        self.take(source.policy)
+        self._take(source.policy)
 
     @torch.no_grad()
-    def take(self, policy: GaussianPolicy) -> None:
+    def _take(self, policy: GaussianPolicy) -> None:
         """Become this policy."""
         policy = copy.deepcopy(policy)
         policy.unfold()
@@ -73,22 +73,17 @@ class TrpoHandover(TrpoLearner):
             return 0, []
         search = find_std(env, self.source.policy, self.handover, seed, lambda steps: tick(steps * repeat))
         nn.init.constant_(self.model.policy.log_std, math.log(search.std))
-        spent = sum(map(len, search.rollouts)) * repeat
+        spent = search.steps * repeat
         if self.handover.warm_up:
-            self.model.known, self.model.rounds = self.stretches(search.rollouts), self.handover.warm_up_rounds
+            self.model.known, self.model.rounds = self._stretches(search.rollouts), self.handover.warm_up_rounds
         returns = self._first_batch(rows, seed, lambda steps: tick(spent + steps))
         spent += rows * robots * repeat
-        self.notes = {
-            "reward_unit": self.unit,
-            "std": search.std,
-            "std_tried": {str(std): value for std, value in search.tried.items()},
-            "std_steps": sum(map(len, search.rollouts)) * repeat,
-            "explained_variance": self.model.explained if self.handover.warm_up else [],
-        }
+        explained = self.model.explained if self.handover.warm_up else []
+        self.notes = {"reward_unit": self.unit, **search.notes(repeat), "explained_variance": explained}
         more, later = super().learn(wanted - spent, most - spent, seed + 1, lambda steps: tick(spent + steps))
         return spent + more, returns + later
 
-    def stretches(self, rollouts: Sequence[Rollout]) -> list[Stretch]:
+    def _stretches(self, rollouts: Sequence[Rollout]) -> list[Stretch]:
         """Rollouts as the critic sees them."""
         observe = Observation(self.source.spec)
         return [

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,16 @@ class StdSearch:
     std: float = 0.0
     tried: dict[float, float] = field(default_factory=dict)
     rollouts: list[Rollout] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """How many it took."""
+        return sum(map(len, self.rollouts))
+
+    def notes(self, action_repeat: int) -> dict[str, Any]:
+        """For the result; steps in control periods."""
+        tried = {str(std): value for std, value in self.tried.items()}
+        return {"std": self.std, "std_tried": tried, "std_steps": self.steps * action_repeat}
 
 
 def most_episodes(config: HandoverConfig) -> int:
@@ -61,7 +72,7 @@ def find_std(
         for start in starts:
             actor = PolicyActor(env.spec, noisy, int(start) if std else None)
             search.rollouts.append(roll_out(env, actor, int(start), env.reward.steps, "policy"))
-            tick(sum(map(len, search.rollouts)))
+            tick(search.steps)
         search.tried[std] = float(np.mean([rollout.value for rollout in search.rollouts[-len(starts) :]]))
         return search.tried[std]
 

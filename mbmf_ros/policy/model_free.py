@@ -35,6 +35,10 @@ class PolicyLearner(Protocol):
 
     notes: dict[str, Any]
 
+    def begin(self, seed: int) -> None:
+        """Become what learning starts from, unless it is that already; a run that goes on does without."""
+        ...
+
     def learn(self, wanted: int, most: int, seed: int, tick: Callable[[int], None]) -> tuple[int, list[float]]:
         """Learn in fresh episodes, in whole updates.
 
@@ -140,6 +144,7 @@ class ModelFreeRun:
         """
         begun, before = time.monotonic(), self.wall_s
         if not self.curve:
+            self.learner.begin(self.seed)
             self._evaluate([], begun, before, told)
         while not (stopped := self._stuck(patience)):
             stretch = int(np.random.SeedSequence([self.seed, len(self.curve)]).generate_state(1)[0] // 2)

@@ -136,7 +136,7 @@ class FinetuneConfig(ModelFreeConfig):
     handover: HandoverConfig = field(default_factory=HandoverConfig)
 
 
-# Small first steps: rewards are divided so that returns vary by 1, and entropy is not to weigh more.
+# With rewards divided so that returns vary by 1 entropy would outweigh them at first.
 _TUNED = FinetuneConfig(sac=SacConfig(entropy=1e-3, random_steps=0))
 
 # The paper's (appendix B); what it leaves open is rllab's default, of which its code makes use.

@@ -70,6 +70,9 @@ class TrpoLearner:
         """Environment steps of one update."""
         return self.model.n_steps * self.env.num_envs * self.env.action_repeat
 
+    def begin(self, seed: int) -> None:
+        pass
+
     def learn(self, wanted: int, most: int, seed: int, tick: Callable[[int], None]) -> tuple[int, list[float]]:
         updates = min(-(-wanted // self.batch_steps), most // self.batch_steps)
         if updates <= 0:

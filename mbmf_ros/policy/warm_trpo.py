@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,7 @@ class WarmTrpo(TRPO):
         assert self._last_episode_starts is not None
         for index in range(buffer.n_envs):
             starts = [*np.flatnonzero(buffer.episode_starts[:, index]), buffer.pos]
-            for begin, end in zip(starts, starts[1:]):
+            for begin, end in itertools.pairwise(starts):
                 running = end == buffer.pos and not self._last_episode_starts[index]
                 last = self._last_obs[index] if running else self._cuts.get((int(end) - 1, index))
                 rows = buffer.observations[begin:end, index]
@@ -117,7 +118,7 @@ class WarmTrpo(TRPO):
     def _targets(self, stretches: list[Stretch]) -> Tensor:
         """Returns of all steps, with what the critic thinks of what comes after each stretch."""
         after = self.policy.predict_values(torch.stack([stretch.observations[-1] for stretch in stretches])).flatten()
-        pairs = zip(stretches, after.tolist())
+        pairs = zip(stretches, after.tolist(), strict=True)
         return torch.cat([stretch.returns(value, self.gamma) for stretch, value in pairs])
 
     @torch.no_grad()
