@@ -75,7 +75,8 @@ class TrpoHandover(TrpoLearner):
         nn.init.constant_(self.model.policy.log_std, math.log(search.std))
         spent = search.steps * repeat
         if self.handover.warm_up:
-            self.model.known, self.model.rounds = self._stretches(search.rollouts), self.handover.warm_up_rounds
+            self.model.known = self._stretches(search.rollouts(most=search.std))  # those like what comes
+            self.model.rounds = self.handover.warm_up_rounds
         returns = self._first_batch(rows, seed, lambda steps: tick(spent + steps))
         spent += rows * robots * repeat
         explained = self.model.explained if self.handover.warm_up else []

@@ -23,17 +23,21 @@ class StdSearch:
     Attributes:
         std: the standard deviation.
         tried: mean returns by standard deviation, 0 among them.
-        rollouts: all episodes that it took.
+        episodes: all that it took, by standard deviation.
     """
 
     std: float = 0.0
     tried: dict[float, float] = field(default_factory=dict)
-    rollouts: list[Rollout] = field(default_factory=list)
+    episodes: dict[float, list[Rollout]] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
         """How many it took."""
-        return sum(map(len, self.rollouts))
+        return sum(len(rollout) for rollouts in self.episodes.values() for rollout in rollouts)
+
+    def rollouts(self, most: float = math.inf) -> list[Rollout]:
+        """The episodes with a standard deviation of at most ``most``."""
+        return [rollout for std, rollouts in self.episodes.items() if std <= most for rollout in rollouts]
 
     def notes(self, action_repeat: int) -> dict[str, Any]:
         """For the result; steps in control periods."""
@@ -69,11 +73,12 @@ def find_std(
     def value(std: float) -> float:
         noisy = copy.deepcopy(policy)
         noisy.log_std.fill_(math.log(std) if std else -math.inf)
+        search.episodes[std] = []
         for start in starts:
             actor = PolicyActor(env.spec, noisy, int(start) if std else None)
-            search.rollouts.append(roll_out(env, actor, int(start), env.reward.steps, "policy"))
+            search.episodes[std].append(roll_out(env, actor, int(start), env.reward.steps, "policy"))
             tick(search.steps)
-        search.tried[std] = float(np.mean([rollout.value for rollout in search.rollouts[-len(starts) :]]))
+        search.tried[std] = float(np.mean([rollout.value for rollout in search.episodes[std]]))
         return search.tried[std]
 
     calm = value(0.0)

@@ -94,7 +94,7 @@ class SacHandover(SacLearner):
         search = find_std(env, self.policy(), self.handover, seed, lambda steps: tick(steps * repeat))
         spent = search.steps * repeat
         self._set_std(search.std)
-        self._remember_all([*self.source.rollouts, *search.rollouts])
+        self._remember_all([*self.source.rollouts, *search.rollouts()])
         self.model.set_random_seed(seed)
         if self.handover.warm_up:
             self.model.train_critics(self.handover.warm_up_updates)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 _HELD_OUT = 5  # every so manieth stretch is not trained on
-_PATIENCE = 5  # passes without progress
+_PATIENCE = 10  # passes without progress
 _PROGRESS = 0.002
 
 
