@@ -70,6 +70,8 @@ def carry_out(options: Options, run: ModelFreeRun, settings: dict[str, Any], **m
             raise
     if stopped:
         CONSOLE.print(f"stopped: no better evaluation in {options.patience} steps")
+    if len(run.curve) == 1:
+        CONSOLE.print(f"nothing learnt: --budget {options.budget} leaves no room for the first update")
     assert run.best is not None
     returns, best = (run.evaluate(policy, 1, FINAL_EPISODES) for policy in (run.learner.policy(), run.best))
     final = sum(returns) / len(returns)
