@@ -34,8 +34,7 @@ class Finetune:
     preset: str = "default"
     """default (tuned) or paper."""
     budget: int = 1_000_000
-    """Environment steps, those that the policy has cost already included. With a larger one a run that has ended goes
-    on."""
+    """Environment steps, with those that the policy has cost. With a larger one a run that has ended goes on."""
     patience: int = 0
     """Stop when the evaluation has not improved for so many environment steps; 0: never."""
     seed: int = 0
