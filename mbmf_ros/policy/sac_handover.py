@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3 import SAC
+from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.utils import polyak_update
-from torch import nn
+from stable_baselines3.sac.policies import Actor
+from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from mbmf_ros.control.environments import environment
@@ -20,30 +24,90 @@ from mbmf_ros.policy.rollouts import Rollout
 from mbmf_ros.policy.sac import SacLearner
 from mbmf_ros.policy.settings import FinetuneConfig
 from mbmf_ros.policy.source import Source, reward_unit
+from mbmf_ros.policy.torch_state import below, module_tensors, restore_module
 
 _CLONE_RATE, _CLONE_BATCH = 1e-3, 256
+_WARM_UP_TAU = 0.02  # fast: what comes in a hundred steps is to be known soon
 
 
 class WarmSac(SAC):
-    """stable-baselines3's SAC, whose critics can learn alone."""
+    """stable-baselines3's SAC, whose critics can learn alone, and whose actor stays near its first self for a while.
 
-    def train_critics(self, updates: int) -> None:
-        """Gradient steps of the critics for the actor as it is."""
-        assert self.replay_buffer is not None
-        assert self.log_ent_coef is not None
-        weight = float(self.log_ent_coef.detach().exp())
+    Critics that know little but the first policy's actions are wrong about all others; an actor free to go where they
+    err most loses everything within a few hundred steps. So its loss gets the Kullback-Leibler divergence from the
+    first actor, before the tanh, with a weight that is halved every so many updates.
+
+    Attributes:
+        first: the first actor; None: there is no such bond.
+        bond: weight of the divergence in the actor's loss, at first.
+        half_life: of this weight, in updates.
+        updates: of the actor so far.
+    """
+
+    first: Actor | None = None
+    bond = 0.0
+    half_life = 1
+    updates = 0
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        if self.first is None:
+            return super().train(gradient_steps, batch_size)
+        for _ in range(gradient_steps):
+            batch = self._sample(batch_size)
+            self._update_actor(batch.observations)
+            self._update_critics(batch, self.tau)
+        return None
+
+    def train_critics(self, updates: int, tau: float) -> None:
+        """Gradient steps of the critics for the actor as it is; ``tau`` is the share that their copies take over."""
         for _ in range(updates):
-            batch = self.replay_buffer.sample(self.batch_size, env=self._vec_normalize_env)
-            with torch.no_grad():
-                actions, log_prob = self.actor.action_log_prob(batch.next_observations)
-                values = torch.cat(self.critic_target(batch.next_observations, actions), dim=1).amin(1, keepdim=True)
-                after = values - weight * log_prob.reshape(-1, 1)
-                targets = batch.rewards + (1.0 - batch.dones) * self.gamma * after
-            losses = [mse_loss(value, targets) for value in self.critic(batch.observations, batch.actions)]
-            self.critic.optimizer.zero_grad()
-            (0.5 * torch.stack(losses).sum()).backward()
-            self.critic.optimizer.step()
-            polyak_update(self.critic.parameters(), self.critic_target.parameters(), self.tau)
+            self._update_critics(self._sample(self.batch_size), tau)
+
+    def _sample(self, size: int) -> ReplayBufferSamples:
+        assert self.replay_buffer is not None
+        return self.replay_buffer.sample(size, env=self._vec_normalize_env)
+
+    def _update_critics(self, batch: ReplayBufferSamples, tau: float) -> None:
+        with torch.no_grad():
+            actions, log_prob = self.actor.action_log_prob(batch.next_observations)
+            values = torch.cat(self.critic_target(batch.next_observations, actions), dim=1).amin(1, keepdim=True)
+            after = values - self._entropy_weight() * log_prob.reshape(-1, 1)
+            targets = batch.rewards + (1.0 - batch.dones) * self.gamma * after
+        losses = [mse_loss(value, targets) for value in self.critic(batch.observations, batch.actions)]
+        _step(self.critic.optimizer, 0.5 * torch.stack(losses).sum())
+        polyak_update(self.critic.parameters(), self.critic_target.parameters(), tau)
+
+    def _update_actor(self, observations: Tensor) -> None:
+        """One gradient step of the actor, and one of the weight of its entropy."""
+        assert self.first is not None
+        assert self.log_ent_coef is not None
+        assert self.ent_coef_optimizer is not None
+        distribution = self.actor.action_dist
+        assert isinstance(distribution, SquashedDiagGaussianDistribution)
+        mean, log_std, _ = self.actor.get_action_dist_params(observations)
+        actions, log_prob = distribution.log_prob_from_params(mean, log_std)
+        values = torch.cat(self.critic(observations, actions), dim=1).amin(1)
+        with torch.no_grad():
+            first_mean, first_log_std, _ = self.first.get_action_dist_params(observations)
+        ratio = (2.0 * (log_std - first_log_std)).exp()
+        moved = ((mean - first_mean) / first_log_std.exp()).square()
+        divergence = 0.5 * (ratio + moved - 1.0 - ratio.log()).sum(1)  # (N,)
+        weight = self.bond * 0.5 ** (self.updates / self.half_life)
+        entropy_weight = self._entropy_weight()
+        _step(self.actor.optimizer, (entropy_weight * log_prob - values + weight * divergence).mean())
+        assert isinstance(self.target_entropy, float)
+        _step(self.ent_coef_optimizer, -(self.log_ent_coef * (log_prob.detach() + self.target_entropy)).mean())
+        self.updates += 1
+
+    def _entropy_weight(self) -> float:
+        assert self.log_ent_coef is not None
+        return float(self.log_ent_coef.detach().exp())
+
+
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
 
 
 class SacHandover(SacLearner):
@@ -78,10 +142,7 @@ class SacHandover(SacLearner):
         optimizer = torch.optim.Adam(actor.parameters(), _CLONE_RATE)
         for _ in range(self.handover.clone_updates):
             rows = torch.randint(len(seen), (_CLONE_BATCH,))
-            loss = mse_loss(actor.get_action_dist_params(seen[rows])[0].tanh(), targets[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            _step(optimizer, mse_loss(actor.get_action_dist_params(seen[rows])[0].tanh(), targets[rows]))
         self._set_std(float(policy.log_std.exp().mean()))
 
     def learn(self, wanted: int, most: int, seed: int, tick: Callable[[int], None]) -> tuple[int, list[float]]:
@@ -94,13 +155,32 @@ class SacHandover(SacLearner):
         search = find_std(env, self.policy(), self.handover, seed, lambda steps: tick(steps * repeat))
         spent = search.steps * repeat
         self._set_std(search.std)
+        self._bind()
         self._remember_all([*self.source.rollouts, *search.rollouts()])
         self.model.set_random_seed(seed)
         if self.handover.warm_up:
-            self.model.train_critics(self.handover.warm_up_updates)
+            self.model.train_critics(self.handover.warm_up_updates, _WARM_UP_TAU)
         self.notes = {"reward_unit": self.unit, "remembered": self.seen, **search.notes(repeat)}
         more, returns = super().learn(max(wanted - spent, repeat), most - spent, seed + 1, lambda n: tick(spent + n))
         return spent + more, returns
+
+    def tensors(self) -> dict[str, Tensor]:
+        kept = super().tensors() | {"updates": torch.tensor(self.model.updates)}
+        return kept if self.model.first is None else kept | module_tensors("first", self.model.first)
+
+    def restore(self, tensors: dict[str, Tensor], added: list[dict[str, Tensor]], notes: Mapping[str, Any]) -> None:
+        super().restore(tensors, added, notes)
+        self.model.updates = int(tensors["updates"])
+        if below("first", tensors):
+            self._bind()
+            assert self.model.first is not None
+            restore_module("first", self.model.first, tensors)
+
+    def _bind(self) -> None:
+        """Remember the actor as the first one."""
+        model, settings = self.model, self.handover
+        model.first = copy.deepcopy(model.actor).requires_grad_(False)
+        model.bond, model.half_life = settings.bond, settings.bond_half_life
 
     def _set_std(self, std: float) -> None:
         """The same standard deviation everywhere."""

@@ -88,17 +88,21 @@ class HandoverConfig(Ranged):
         warm_up_rounds: TRPO: passes over the data, at most.
         warm_up_updates: SAC: gradient steps of the critics alone.
         clone_updates: SAC: gradient steps in which its actor becomes the policy.
+        bond: SAC: weight of the actor's divergence from its first self in its loss, at first.
+        bond_half_life: SAC: updates of the actor in which this weight is halved.
     """
 
     std: float = ranged(0.0, 0.0)
     std_grid: tuple[float, ...] = (0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5)
     std_episodes: int = ranged(3, 1)
     keep: float = ranged(0.9, 0.0, 1.0)
-    first_batch: int = ranged(8192, 0)
+    first_batch: int = ranged(4096, 0)
     warm_up: bool = True
     warm_up_rounds: int = ranged(100, 1)
-    warm_up_updates: int = ranged(2000, 0)
+    warm_up_updates: int = ranged(5000, 0)
     clone_updates: int = ranged(2000, 1)
+    bond: float = ranged(0.1, 0.0)
+    bond_half_life: int = ranged(5000, 1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

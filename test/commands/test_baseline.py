@@ -27,6 +27,10 @@ SMALL = (
     "trpo.critic_updates=2",
     "trpo.critic_batch=64",
     "trpo.cg_steps=5",
+    "sac.hidden=8",
+    "sac.batch=16",
+    "sac.memory=600",
+    "sac.random_steps=300",
 )
 
 
@@ -59,9 +63,12 @@ def test_it_learns_counts_and_writes_its_result_and_the_best_policy(tmp_path: Pa
     assert again.value == pytest.approx(row["return"])
 
 
-def test_an_interrupted_run_becomes_what_it_would_have_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert baseline(whole, "--budget", "1024") == 0
+@pytest.mark.parametrize("learner", ["trpo", "sac"])
+def test_an_interrupted_run_becomes_what_it_would_have_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: str
+):
+    whole, parts, more = tmp_path / "whole", tmp_path / "parts", ("--budget", "1024", "--learner", learner)
+    assert baseline(whole, *more) == 0
     learn = ModelFreeRun._evaluate
 
     def killed(run: ModelFreeRun, *args: Any) -> None:
@@ -71,8 +78,8 @@ def test_an_interrupted_run_becomes_what_it_would_have_been(tmp_path: Path, monk
 
     with monkeypatch.context() as patched:
         patched.setattr(ModelFreeRun, "_evaluate", killed)
-        assert baseline(parts, "--budget", "1024") == 130
-    assert baseline(parts, "--budget", "1024") == 0
+        assert baseline(parts, *more) == 130
+    assert baseline(parts, *more) == 0
     a, b = result(whole), result(parts)
     assert timeless(a["curve"]) == timeless(b["curve"])
     assert a["final_returns"] == b["final_returns"]
