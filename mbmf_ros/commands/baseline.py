@@ -22,7 +22,7 @@ class Baseline:
         mbmf baseline --robot swimmer --budget 1000000 --json out.json
         mbmf baseline --robot half_cheetah_v5 --task forward_v5 --seed 1 --folder runs/cheetah
         mbmf baseline --robot ant --patience 2000000 --budget 10000000
-        mbmf baseline --robot hopper --set trpo.target_kl=0.02 --set trpo.batch=4096
+        mbmf baseline --robot hopper --set trpo.target_kl=0.02 trpo.batch=4096
     """
 
     robot: str

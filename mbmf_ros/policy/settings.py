@@ -146,7 +146,15 @@ _TUNED = FinetuneConfig(sac=SacConfig(entropy=1e-3, random_steps=0))
 # The paper's (appendix B); what it leaves open is rllab's default, of which its code makes use.
 PAPER = FinetuneConfig(
     evaluate_every=50_000,
-    trpo=TrpoConfig(batch=50_000, discount=0.995, gae_lambda=1.0, target_kl=0.5, cg_steps=10, cg_damping=1e-5),
+    trpo=TrpoConfig(
+        batch=50_000,
+        discount=0.995,
+        gae_lambda=1.0,
+        target_kl=0.5,
+        cg_steps=10,
+        cg_damping=1e-5,
+        critic_batch=500,
+    ),
     handover=HandoverConfig(std=1.0, first_batch=0, warm_up=False),
 )
 

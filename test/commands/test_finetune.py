@@ -79,6 +79,17 @@ def test_what_was_spent_before_and_the_search_count(source: Path, tmp_path: Path
     assert policy.config.hidden == 8
 
 
+def test_held_actions_count_for_every_period(tmp_path: Path):
+    make_source(tmp_path / "source", repeat=4)
+    assert finetune(tmp_path / "source", tmp_path, "--budget", str(SPENT + 3500)) == 0
+    out = result(tmp_path)
+    steps = [row["steps"] - SPENT for row in out["curve"]]
+    assert out["notes"]["std_steps"] % 4 == 0
+    assert (steps[1] - out["notes"]["std_steps"]) % (4 * 128) == 0
+    assert steps[-1] > 3500 - 4 * 128
+    assert load_policy(tmp_path / "run" / "policy.safetensors")[1].action_repeat == 4
+
+
 @pytest.mark.parametrize(
     ("learner", "settings", "budget", "kill"), [("trpo", TRPO, 3500, 1200), ("sac", SAC, 800, 400)]
 )
