@@ -66,7 +66,8 @@ def carry_out(options: Options, run: ModelFreeRun, settings: dict[str, Any], **m
         try:
             stopped = run.run(options.budget, options.patience, report, CONSOLE.print)
         except KeyboardInterrupt:
-            CONSOLE.print(f"interrupted; {run.steps} steps are kept in {folder}: the same command goes on from there")
+            kept = run.curve[-1]["steps"] if run.curve else 0
+            CONSOLE.print(f"interrupted; {kept} steps are kept in {folder}: the same command goes on from there")
             raise
     if stopped:
         CONSOLE.print(f"stopped: no better evaluation in {options.patience} steps")

@@ -59,10 +59,11 @@ class PolicyCheckpoint:
             return None
         try:
             state = json.loads(file.read_text("utf-8"))
-            identity, number = state["identity"], int(state["number"])
+            identity = state["identity"]
             if identity != self.identity:
                 what = difference(identity, self.identity)
                 raise MbmfError(f"{self.folder} holds another run: {what}; choose another")
+            number = int(state["number"])
             tensors = load(self._file("learner", number).read_bytes())
             parts = [self._file("replay", n) for n in range(1, number + 1)]
             return tensors, [load(part.read_bytes()) for part in parts if part.exists()], state
