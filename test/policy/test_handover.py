@@ -93,6 +93,21 @@ def test_sac_remembers_the_rollouts_with_their_ends(source: Source):
     np.testing.assert_array_equal(buffer.next_observations[0, 0], buffer.observations[1, 0])
 
 
+def test_a_strong_bond_keeps_sac_where_it_began(source: Source):
+    def moved(bond: float) -> float:
+        config = dataclasses.replace(CONFIG, handover=dataclasses.replace(CONFIG.handover, bond=bond, std=0.1))
+        learner = SacHandover(source, config, 0)
+        learner.begin(0)
+        learner.learn(200, 5000, 1, lambda steps: None)
+        seen = torch.from_numpy(learner.env.normalize_obs(observations(source)))
+        first, now = learner.model.first, learner.model.actor
+        assert first is not None
+        assert learner.model.updates == 200
+        return float((first(seen, deterministic=True) - now(seen, deterministic=True)).detach().abs().mean())
+
+    assert moved(10.0) < 0.5 * moved(0.0)
+
+
 def test_trpo_refuses_what_it_cannot_go_on_from(tmp_path: Path):
     with pytest.raises(MbmfError, match="--learner sac"):
         TrpoHandover(make_source(tmp_path, squash=True), CONFIG, 0)
@@ -215,6 +230,7 @@ def test_the_papers_settings():
 def test_settings_of_robots():
     assert baseline_settings(robot("half_cheetah")).trpo.target_kl == 0.04
     assert baseline_settings(robot("swimmer_v5")).trpo.discount == 0.9999
+    assert finetune_settings(robot("swimmer"), 1).trpo == baseline_settings(robot("swimmer")).trpo != TrpoConfig()
     assert baseline_settings(robot("ant"), {"trpo": {"batch": 4096}}).trpo == TrpoConfig(batch=4096)
     for name in ("ant", "half_cheetah", "half_cheetah_v5", "hopper", "hopper_v5", "swimmer", "swimmer_v5"):
         finetune_settings(robot(name), 1)
