@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.sac.policies import SACPolicy
 from torch import Tensor, nn
 
 from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyConfig
@@ -35,7 +36,7 @@ class SacLearner:
         task: the task.
         config: settings.
         seed: of the first weights.
-        kind: of SAC.
+        kind, policy: of SAC and of its networks.
         rewards: whether rewards are divided by what the environment has been told.
     """
 
@@ -46,6 +47,7 @@ class SacLearner:
         config: ModelFreeConfig,
         seed: int,
         kind: type[SAC] = SAC,
+        policy: type[SACPolicy] = SACPolicy,
         rewards: bool = False,
     ):
         self.config = sac = config.sac
@@ -53,7 +55,7 @@ class SacLearner:
         self.env = NormalisedEnv(robot_name, task, config.action_repeat, 1, sac.discount, rewards)
         self.env.fix(np.zeros(len(self.env.low)), np.ones(len(self.env.low)), 1.0)
         self.model = kind(
-            "MlpPolicy",
+            policy,
             self.env,
             learning_rate=sac.learning_rate,
             buffer_size=sac.memory,

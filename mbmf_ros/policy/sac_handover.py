@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from stable_baselines3 import SAC
 from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
+from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.utils import polyak_update
-from stable_baselines3.sac.policies import Actor
+from stable_baselines3.sac.policies import Actor, SACPolicy
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
@@ -28,6 +30,22 @@ from mbmf_ros.policy.torch_state import below, module_tensors, restore_module
 
 _CLONE_RATE, _CLONE_BATCH = 1e-3, 256
 _WARM_UP_TAU = 0.02  # fast: what comes in a hundred steps is to be known soon
+
+
+class SteadyPolicy(SACPolicy):
+    """stable-baselines3's, with critics whose layers are normalised: they do not overrate what they have not seen."""
+
+    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
+        critic = super().make_critic(features_extractor)
+        for index, network in enumerate(critic.q_networks):
+            layers: list[nn.Module] = []
+            for layer in network.children():
+                layers.append(layer)
+                if isinstance(layer, nn.Linear) and layer.out_features > 1:
+                    layers.append(nn.LayerNorm(layer.out_features))
+            critic.q_networks[index] = nn.Sequential(*layers)
+            setattr(critic, f"qf{index}", critic.q_networks[index])
+        return critic
 
 
 class WarmSac(SAC):
@@ -126,7 +144,7 @@ class SacHandover(SacLearner):
     model: WarmSac
 
     def __init__(self, source: Source, config: FinetuneConfig, seed: int):
-        super().__init__(source.spec.name, source.info.task, config, seed, WarmSac, rewards=True)
+        super().__init__(source.spec.name, source.info.task, config, seed, WarmSac, SteadyPolicy, rewards=True)
         self.source, self.handover = source, config.handover
         self.unit = reward_unit(source.rollouts, config.sac.discount)
         self.env.fix(source.policy.center.numpy(), source.policy.spread.numpy(), self.unit)
