@@ -29,6 +29,7 @@ from mbmf_ros.policy.source import Source, reward_unit
 from mbmf_ros.policy.torch_state import below, module_tensors, restore_module
 
 _CLONE_RATE, _CLONE_BATCH = 1e-3, 256
+_ENTROPY_ROWS = 4096
 _WARM_UP_TAU = 0.02  # fast: what comes in a hundred steps is to be known soon
 
 
@@ -71,7 +72,7 @@ class WarmSac(SAC):
         if self.first is None:
             return super().train(gradient_steps, batch_size)
         for _ in range(gradient_steps):
-            batch = self._sample(batch_size)
+            batch = self.sample(batch_size)
             self._update_actor(batch.observations)
             self._update_critics(batch, self.tau)
         return None
@@ -79,9 +80,10 @@ class WarmSac(SAC):
     def train_critics(self, updates: int, tau: float) -> None:
         """Gradient steps of the critics for the actor as it is; ``tau`` is the share that their copies take over."""
         for _ in range(updates):
-            self._update_critics(self._sample(self.batch_size), tau)
+            self._update_critics(self.sample(self.batch_size), tau)
 
-    def _sample(self, size: int) -> ReplayBufferSamples:
+    def sample(self, size: int) -> ReplayBufferSamples:
+        """Transitions from the memory, normalised."""
         assert self.replay_buffer is not None
         return self.replay_buffer.sample(size, env=self._vec_normalize_env)
 
@@ -176,9 +178,15 @@ class SacHandover(SacLearner):
         self._bind()
         self._remember_all([*self.source.rollouts, *search.rollouts()])
         self.model.set_random_seed(seed)
+        self.model.target_entropy = self._entropy()
         if self.handover.warm_up:
             self.model.train_critics(self.handover.warm_up_updates, _WARM_UP_TAU)
-        self.notes = {"reward_unit": self.unit, "remembered": self.seen, **search.notes(repeat)}
+        self.notes = {
+            "reward_unit": self.unit,
+            "remembered": self.seen,
+            "target_entropy": self.model.target_entropy,
+            **search.notes(repeat),
+        }
         more, returns = super().learn(max(wanted - spent, repeat), most - spent, seed + 1, lambda n: tick(spent + n))
         return spent + more, returns
 
@@ -189,10 +197,17 @@ class SacHandover(SacLearner):
     def restore(self, tensors: dict[str, Tensor], added: list[dict[str, Tensor]], notes: Mapping[str, Any]) -> None:
         super().restore(tensors, added, notes)
         self.model.updates = int(tensors["updates"])
+        self.model.target_entropy = self.notes.get("target_entropy", self.model.target_entropy)
         if below("first", tensors):
             self._bind()
             assert self.model.first is not None
             restore_module("first", self.model.first, tensors)
+
+    @torch.no_grad()
+    def _entropy(self) -> float:
+        """That of the actor's actions, nat: the usual target would widen those of a policy that goes to its limits."""
+        batch = self.model.sample(_ENTROPY_ROWS)
+        return -float(self.model.actor.action_log_prob(batch.observations)[1].mean())
 
     def _bind(self) -> None:
         """Remember the actor as the first one."""

@@ -101,8 +101,8 @@ class HandoverConfig(Ranged):
     warm_up_rounds: int = ranged(100, 1)
     warm_up_updates: int = ranged(5000, 0)
     clone_updates: int = ranged(2000, 1)
-    bond: float = ranged(0.1, 0.0)
-    bond_half_life: int = ranged(5000, 1)
+    bond: float = ranged(0.05, 0.0)
+    bond_half_life: int = ranged(2000, 1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
