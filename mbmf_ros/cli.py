@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import tyro
 
+from mbmf_ros.commands.baseline import Baseline
 from mbmf_ros.commands.collect import Collect
+from mbmf_ros.commands.finetune import Finetune
 from mbmf_ros.commands.follow import Follow
 from mbmf_ros.commands.imitate import Imitate
 from mbmf_ros.commands.learn import Learn
@@ -40,6 +42,8 @@ Command = (
     | Annotated[Train, _named("train", Train)]
     | Annotated[Learn, _named("learn", Learn)]
     | Annotated[Imitate, _named("imitate", Imitate)]
+    | Annotated[Baseline, _named("baseline", Baseline)]
+    | Annotated[Finetune, _named("finetune", Finetune)]
     | Annotated[Follow, _named("follow", Follow)]
     | Annotated[Paths, _named("paths", Paths)]
     | Annotated[Up, _named("up", UpConfig, _UP_EXAMPLES)]

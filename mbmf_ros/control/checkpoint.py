@@ -70,7 +70,7 @@ class Checkpoint:
             identity, curve, wall_s = state["identity"], state["curve"], float(state["wall_s"])
         except (ValueError, KeyError, TypeError) as error:
             raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
-        identity = _completed(identity, self._defaults)
+        identity = completed(identity, self._defaults)
         if identity != self.identity:
             raise MbmfError(f"{self.folder} holds another run: {difference(identity, self.identity)}; choose another")
         for iteration in range(1, len(curve) + 1):
@@ -103,11 +103,11 @@ def model_info(learner: Learner, identity: dict[str, Any]) -> ModelInfo:
     )
 
 
-def _completed(kept: Any, defaults: Any) -> Any:
+def completed(kept: Any, defaults: Any) -> Any:
     """``kept`` with what it lacks of ``defaults``."""
     if not (isinstance(kept, dict) and isinstance(defaults, dict)):
         return kept
-    return {**defaults, **{key: _completed(value, defaults.get(key)) for key, value in kept.items()}}
+    return {**defaults, **{key: completed(value, defaults.get(key)) for key, value in kept.items()}}
 
 
 def difference(kept: Any, asked: Any, where: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +10,9 @@ from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.policy.cloning import CloneConfig
 from mbmf_ros.policy.imitation import ImitationConfig
 from mbmf_ros.policy.improvement import ImprovementConfig
+from mbmf_ros.policy.settings import PRESETS, settings_of
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.shared_files import shared_file
-
-PRESETS = ("default", "paper")
 
 # What all robots of the paper have in common (appendix A and B); the rest stands in config/policy/paper.yaml.
 PAPER = ImitationConfig(
@@ -41,15 +39,12 @@ def imitation_recipe(spec: RobotSpec, preset: str, changes: Mapping[str, Any]) -
     """
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
-    if preset == "paper":
+    if preset == "default":
+        base, values = ImitationConfig(), settings_of(spec, "imitate")
+    else:
         robots = load_yaml(shared_file("config", "policy", "paper.yaml"))
         if spec.name not in robots:
-            raise MbmfError(
-                f"the paper has no robot {spec.name!r}; with --preset paper choose one of {', '.join(robots)}"
-            )
-        base, values = PAPER, robots[spec.name]
-    else:
-        base, values = ImitationConfig(), {}
-        with contextlib.suppress(MbmfError):  # a robot without a file
-            values = load_yaml(shared_file("config", "policy", f"{spec.name}.yaml"))
-    return override(override(base, values.get("imitate") or {}, "imitate"), changes, "imitate")
+            known = ", ".join(robots)
+            raise MbmfError(f"the paper has no robot {spec.name!r}; with --preset paper choose one of {known}")
+        base, values = PAPER, robots[spec.name]["imitate"]
+    return override(override(base, values, "imitate"), changes, "imitate")

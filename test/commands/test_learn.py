@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mbmf_ros.cli import main
-from mbmf_ros.commands.learn import assignments
+from mbmf_ros.commands.settings import assignments
 from mbmf_ros.control.algorithm import Learner
 from mbmf_ros.control.environments import TASKS
 from mbmf_ros.control.recipes import recipe

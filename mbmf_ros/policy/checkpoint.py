@@ -1,0 +1,84 @@
+"""Model-free runs on disk: complete after every evaluation, whenever the process is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from mbmf_ros.control.checkpoint import difference
+from mbmf_ros.errors import MbmfError
+
+Tensors = dict[str, torch.Tensor]
+_STATE = "run.json"
+
+
+class PolicyCheckpoint:
+    """A folder with the learner's tensors at the last evaluation; ``run.json``, replaced last, makes them count.
+
+    Args:
+        folder: made if it does not exist.
+        identity: what makes a run this run.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any]):
+        self.folder = folder
+        self.identity = json.loads(json.dumps(identity, default=str))
+
+    def save(self, number: int, tensors: Tensors, added: Tensors, state: dict[str, Any]) -> None:
+        """Keep what there is at evaluation ``number``.
+
+        Args:
+            number: counted from 1.
+            tensors: of the learner, all.
+            added: what the learner only ever adds to, since the last time; may be empty.
+            state: the rest.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write(self._file("learner", number), save(tensors))
+        if added:
+            _write(self._file("replay", number), save(added))
+        else:  # a run killed before this counted may have left one
+            self._file("replay", number).unlink(missing_ok=True)
+        _write(self.folder / _STATE, json.dumps({"identity": self.identity, "number": number, **state}).encode())
+        self._file("learner", number - 1).unlink(missing_ok=True)
+
+    def load(self) -> tuple[Tensors, list[Tensors], dict[str, Any]] | None:
+        """The learner's tensors, what it added each time, and the rest; None: nothing has been kept yet.
+
+        Raises:
+            MbmfError: it is another run, or damaged.
+        """
+        file = self.folder / _STATE
+        if not file.exists():
+            return None
+        try:
+            state = json.loads(file.read_text("utf-8"))
+            identity = state["identity"]
+            if identity != self.identity:
+                what = difference(identity, self.identity)
+                raise MbmfError(f"{self.folder} holds another run: {what}; choose another")
+            number = int(state["number"])
+            tensors = load(self._file("learner", number).read_bytes())
+            parts = [self._file("replay", n) for n in range(1, number + 1)]
+            return tensors, [load(part.read_bytes()) for part in parts if part.exists()], state
+        except (ValueError, KeyError, TypeError, SafetensorError, OSError) as error:
+            raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
+
+    def _file(self, name: str, number: int) -> Path:
+        return self.folder / f"{name}_{number:04d}.safetensors"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file that is whole or not there."""
+    draft = path.with_name(path.name + ".partial")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,71 @@
+"""What fine-tuning starts from: a policy that imitates, and what was recorded on the way to it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.policy.gaussian import GaussianPolicy
+from mbmf_ros.policy.io import PolicyInfo, load_policy
+from mbmf_ros.policy.model_free import POLICY_FILE
+from mbmf_ros.policy.rollouts import Rollout, load_rollouts
+from mbmf_ros.robots import RobotSpec, robot
+
+ROLLOUTS_FOLDER = "rollouts"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A policy and where it comes from.
+
+    Attributes:
+        spec: its robot.
+        policy: with its normalisation folded in.
+        info: what its file says.
+        rollouts: what was recorded on the way to it, at least one.
+        digest: identifies the policy.
+    """
+
+    spec: RobotSpec
+    policy: GaussianPolicy
+    info: PolicyInfo
+    rollouts: list[Rollout]
+    digest: str
+
+
+def load_source(folder: Path, robot_name: str = "") -> Source:
+    """Read the folder that ``mbmf imitate`` has written.
+
+    Args:
+        folder: with the policy and its rollouts.
+        robot_name: what it must be of; empty: of whatever robot its file names.
+
+    Raises:
+        MbmfError: something is missing, damaged, or of another robot.
+    """
+    file = folder / POLICY_FILE
+    policy, info = load_policy(file, robot(robot_name) if robot_name else None)
+    spec = robot(info.robot)
+    rollouts = load_rollouts(folder / ROLLOUTS_FOLDER, spec)
+    if not any(len(rollout) for rollout in rollouts):
+        raise MbmfError(f"{folder / ROLLOUTS_FOLDER}: expected the rollouts that `mbmf imitate` records, found none")
+    return Source(spec, policy, info, rollouts, hashlib.sha256(file.read_bytes()).hexdigest()[:16])
+
+
+def reward_unit(rollouts: list[Rollout], discount: float) -> float:
+    """What rewards are divided by: the standard deviation of the discounted return over all recorded steps.
+
+    At every step the return is that of the episode so far, ``g[t] = discount * g[t - 1] + r[t]``.
+    """
+    sums: list[float] = []
+    for rollout in rollouts:
+        total = 0.0
+        for reward in rollout.rewards:
+            total = discount * total + float(reward)
+            sums.append(total)
+    unit = float(np.std(sums))
+    return unit if unit > 0.0 else 1.0
