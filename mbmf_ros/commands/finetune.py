@@ -20,11 +20,11 @@ class Finetune:
     evaluation. docs/model-free.md has more.
 
     Examples:
-        mbmf finetune --source runs/imitate_swimmer --budget 1000000 --json out.json
-        mbmf finetune --source runs/imitate_hopper --patience 1000000 --budget 10000000 --seed 1
-        mbmf finetune --source runs/imitate_ant --set trpo.target_kl=0.02 handover.std=0.2
-        mbmf finetune --source runs/imitate_swimmer --preset paper
-        mbmf finetune --source runs/imitate_swimmer --learner sac --budget 200000
+        mbmf finetune --source runs/swimmer_forward_default_0_imitate_default_0 --budget 1000000 --json out.json
+        mbmf finetune --source runs/hopper_forward_default_0_imitate_default_0 --patience 1000000 --budget 10000000 --seed 1
+        mbmf finetune --source runs/ant_forward_default_0_imitate_default_0 --set trpo.target_kl=0.02 handover.std=0.2
+        mbmf finetune --source runs/swimmer_forward_default_0_imitate_default_0 --preset paper
+        mbmf finetune --source runs/swimmer_forward_default_0_imitate_default_0 --learner sac --budget 200000
     """
 
     source: Path
