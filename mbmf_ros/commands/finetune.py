@@ -21,7 +21,7 @@ class Finetune:
 
     Examples:
         mbmf finetune --source runs/swimmer_forward_default_0_imitate_default_0 --budget 1000000 --json out.json
-        mbmf finetune --source runs/hopper_forward_default_0_imitate_default_0 --patience 1000000 --budget 10000000 --seed 1
+        mbmf finetune --source runs/hopper_forward_default_0_imitate_default_0 --budget 1000000 --patience 300000
         mbmf finetune --source runs/ant_forward_default_0_imitate_default_0 --set trpo.target_kl=0.02 handover.std=0.2
         mbmf finetune --source runs/swimmer_forward_default_0_imitate_default_0 --preset paper
         mbmf finetune --source runs/swimmer_forward_default_0_imitate_default_0 --learner sac --budget 200000
