@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbmf_ros.commands.learn import assignments
+from mbmf_ros.commands.settings import assignments
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.terminal import CONSOLE, at_least, command_line, writable, write_json
 
@@ -28,6 +28,8 @@ class Imitate:
 
     source: Path
     """Folder of the run of `mbmf learn` whose planner is the expert."""
+    robot: str = ""
+    """The robot's file, FILE.py or FILE.py:NAME, if the source is a run of a robot of yours."""
     seed: int | None = None
     """Of everything random (default: the expert's)."""
     preset: str = "default"
@@ -44,21 +46,22 @@ class Imitate:
     def run(self) -> int:
         from mbmf_ros.experiments.provenance import revision
         from mbmf_ros.policy.expert import open_run
-        from mbmf_ros.policy.imitation import POLICY_FILE, Imitation
+        from mbmf_ros.policy.files import POLICY_FILE
+        from mbmf_ros.policy.imitation import Imitation
         from mbmf_ros.policy.recipes import imitation_recipe
 
         at_least("--seed", self.seed, 0)
         at_least("--workers", self.workers, 0)
         if self.json is not None:
             writable("--json", self.json)
-        learner = open_run(self.source)
+        learner = open_run(self.source, self.robot)
         seed = learner.seed if self.seed is None else self.seed
         if seed >= 2**31:
             raise MbmfError(f"--seed: expected less than {2**31}, got {seed}")
         config = imitation_recipe(learner.spec, self.preset, assignments(self.set))
         folder = self.folder or self.source.with_name(f"{self.source.name}_imitate_{self.preset}_{seed}")
         workers = self.workers or len(os.sched_getaffinity(0))
-        imitation = Imitation(self.source, learner, config, seed, folder, workers)
+        imitation = Imitation(self.source, learner, config, seed, folder, workers, self.robot)
         writable("--folder", folder / "run.json")
         if imitation.curve:
             CONSOLE.print(f"{folder}: goes on after round {len(imitation.curve) - 1}", soft_wrap=True)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from mbmf_ros.config import Ranged, override, ranged
-from mbmf_ros.control.checkpoint import Checkpoint
+from mbmf_ros.control.checkpoint import EVALUATION, Checkpoint
 from mbmf_ros.control.environments import Environment, environment
 from mbmf_ros.control.goals import ForwardGoal
 from mbmf_ros.control.mpc import MpcConfig, MpcController
@@ -274,7 +274,7 @@ def resume(spec: RobotSpec, task: str, config: LearnConfig, seed: int, folder: P
     """
     settings, defaults = dataclasses.asdict(config), dataclasses.asdict(LearnConfig())
     if not config.refine_after:  # the evaluation decides nothing: it may be repeated with other settings
-        for key in ("evaluation_settings", "evaluation_replan_every"):
+        for key in EVALUATION:
             del settings[key], defaults[key]
     identity = {"robot": spec.name, "task": task, "seed": seed, "config": settings}
     checkpoint = Checkpoint(folder, identity, {"config": defaults}) if folder is not None else None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mbmf_ros.control.algorithm import Learner
 
 RUN_FILE = "run.json"
+EVALUATION = ("evaluation_settings", "evaluation_replan_every")  # settings that are no part of what a run is
 _STORES = ("random", "held", "own")
 
 
@@ -47,7 +48,8 @@ class Checkpoint:
                 self._file(name, iteration).unlink(missing_ok=True)
         assert learner.model is not None
         save_model(self._file("model", iteration), learner.model, model_info(learner, self.identity))
-        state = {"identity": self.identity, "curve": learner.curve, "wall_s": learner.wall_s}
+        evaluation = {key: getattr(learner.config, key) for key in EVALUATION}
+        state = {"identity": self.identity, "curve": learner.curve, "wall_s": learner.wall_s, "evaluation": evaluation}
         draft = self.folder / f"{RUN_FILE}.partial"
         with draft.open("w", encoding="utf-8") as file:
             json.dump(state, file)

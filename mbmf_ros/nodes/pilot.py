@@ -90,7 +90,8 @@ class Pilot:
 
     def _others(self, m: np.ndarray, pending: np.ndarray, safe: Step) -> Step:
         """What is answered without a policy."""
-        if self.mpc.model is None and self.explorer is not None:
+        refused = bool(self.fallback)  # a robot that a policy does not dare to drive does not move at random either
+        if self.mpc.model is None and self.explorer is not None and not refused:
             rows = self.explorer.next(self.mpc.config.plan_rows)
             return dataclasses.replace(safe, action=rows[0], plan=rows[1:])
         if self.mpc.model is None and self.mpc.goal is not None:
@@ -101,7 +102,7 @@ class Pilot:
         goal = self.mpc.goal
         if self.by_policy:
             return "forward (policy)"
-        if self.mpc.model is None and self.explorer is not None:
+        if self.mpc.model is None and self.explorer is not None and not self.fallback:
             return "explore" if active else "idle"
         holding = goal is not None and goal.name == "hold" and active
         return goal.name if goal is not None and (holding or not idle) else "idle"

@@ -69,8 +69,8 @@ def clone(policy: GaussianPolicy, o: np.ndarray, u: np.ndarray, config: CloneCon
     """
     inputs, targets = torch.from_numpy(o), torch.from_numpy(u.astype(np.float32))
     policy.requires_grad_(True)
-    policy.unfold()
     policy.set_range(inputs)
+    policy.unfold()
     inputs = (inputs - policy.center) / policy.spread
     updates = max(config.min_updates, -(-config.epochs * len(o) // config.batch_size))
     optimizer = torch.optim.Adam([*policy.first.parameters(), *policy.second.parameters(), *policy.mean.parameters()])

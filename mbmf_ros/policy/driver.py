@@ -47,8 +47,8 @@ class _Refusal:
 class PolicyDriver:
     """Answers measurements with a policy's mean actions, each held for as long as in training.
 
-    Its input is looked at whenever it decides, so at most ``action_repeat`` control steps go by unseen. Where there is
-    a model with the state profile "body", pending actions are predicted through, and the rows that follow the action
+    What is measured is looked at at every control step, what the policy is asked about whenever it decides. Where there
+    is a model with the state profile "body", pending actions are predicted through, and the rows that follow the action
     are the policy's answers to what the model expects.
 
     Args:
@@ -115,6 +115,9 @@ class PolicyDriver:
         if problem:
             raise MbmfError(f"unusable measurement of {self.spec.name!r}: {problem}")
         profile = self.observe.profile
+        measured = self._ask(torch.from_numpy(self.observe(m)))
+        if isinstance(measured, _Refusal):  # whatever is held, or predicted
+            return self._refuse(measured)
         if model is not None and not self.observe.fits(model.profile):
             model = None
         with torch.inference_mode():
@@ -143,21 +146,24 @@ class PolicyDriver:
         """The action (nu,) at state ``x`` (nx,), held or new; None: the policy may not act."""
         if self._held is None or not self._decided <= tick < self._decided + self.action_repeat:
             answer = self._ask(self.observe.of_states(x))
-            if isinstance(answer, _Refusal):
-                self._waits = self.config.return_after
-            else:
+            if not isinstance(answer, _Refusal):
                 self._waits = max(0, self._waits - 1)
                 if self._waits:
                     text = f"{self._waits} more control step{'s' * (self._waits > 1)}"
                     answer = _Refusal("returning", f"it is within its range again, and waits for {text}")
             if isinstance(answer, _Refusal):
-                self._held, self.why = None, answer.text
-                self.refused[answer.cause] += 1
-                return None
+                return self._refuse(answer)
             self._held, self._decided = answer, tick
         self.why = ""
         self.answered += 1
         return self._held
+
+    def _refuse(self, refusal: _Refusal) -> None:
+        """Leave this control step to others; nothing is held any more."""
+        if refusal.cause != "returning":
+            self._waits = self.config.return_after
+        self._held, self.why = None, refusal.text
+        self.refused[refusal.cause] += 1
 
     def _ask(self, o: Tensor) -> Tensor | _Refusal:
         """The policy's action (nu,) for observation ``o`` (no,), within [-1, 1], or why there is none."""

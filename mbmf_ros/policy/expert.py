@@ -6,40 +6,62 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mbmf_ros.control.algorithm import LearnConfig, Learner, configured, resume
-from mbmf_ros.control.checkpoint import RUN_FILE
+from mbmf_ros.control.checkpoint import EVALUATION, RUN_FILE
 from mbmf_ros.control.recipes import recipe
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.robots import robot
+from mbmf_ros.robots import RobotSpec, robot
 
 
-def open_run(folder: Path) -> Learner:
+def open_run(folder: Path, robot_name: str = "") -> Learner:
     """The run that ``mbmf learn`` keeps in ``folder``.
 
+    Args:
+        folder: the run.
+        robot_name: the robot as users name it, for one of a file of theirs; by default the run says.
+
     Raises:
-        MbmfError: there is none, or it is damaged.
+        MbmfError: there is none, or it is damaged, or another robot's.
     """
     file = folder / RUN_FILE
     try:
-        identity = json.loads(file.read_text("utf-8"))["identity"]
-        spec, task, seed = robot(str(identity["robot"])), str(identity["task"]), int(identity["seed"])
+        state = json.loads(file.read_text("utf-8"))
+        identity = state["identity"]
+        spec, task, seed = robot(robot_name or str(identity["robot"])), str(identity["task"]), int(identity["seed"])
+        if spec.name != identity["robot"]:
+            raise MbmfError(f"{folder} is a run of robot {identity['robot']!r}, not {spec.name!r}")
         config = configured(LearnConfig(), identity["config"])
+        if EVALUATION[0] not in identity["config"]:
+            config = configured(config, state.get("evaluation") or _by_recipe(spec, task, config))
     except OSError as error:
         raise MbmfError(f"{folder} holds no run ({file.name}: {error.strerror}); make one with `mbmf learn`") from error
     except (ValueError, KeyError, TypeError) as error:
         raise MbmfError(f"{file} is damaged ({error}); choose another run, or make one with `mbmf learn`") from error
-    if "evaluation_settings" not in identity["config"]:  # a run that they decided nothing about
-        config = dataclasses.replace(config, evaluation_settings=recipe(spec, task).evaluation_settings)
     learner = resume(spec, task, config, seed, folder)
-    if learner.model is None:
-        raise MbmfError(f"{folder} holds no model yet; let `mbmf learn` take a few steps more")
+    if learner.model is None or not learner.own.episodes:
+        raise MbmfError(f"{folder}: nothing but random motion so far; let `mbmf learn` go on with a larger --budget")
     return learner
+
+
+def _by_recipe(spec: RobotSpec, task: str, config: LearnConfig) -> dict[str, Any]:
+    """How a run that does not say so is evaluated: as the tuned recipe says, if it is of that."""
+    tuned = recipe(spec, task)
+    same = (tuned.planner, tuned.planner_settings) == (config.planner, config.planner_settings)
+    return {key: getattr(tuned, key) for key in EVALUATION} if same else {}
 
 
 def expert_of(learner: Learner, seed: int) -> Callable[[np.ndarray], np.ndarray]:
     """The planner as the run evaluates it: maps measurements (nm,), one after the other, to actions (nu,)."""
     controller = learner.controller(seed, evaluating=True)
+    return lambda m: controller.act(m).action
+
+
+def teacher_of(learner: Learner, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    """The same asked about what others do: it plans at every measurement."""
+    controller = learner.controller(seed, evaluating=True)
+    controller.config = dataclasses.replace(controller.config, replan_every=1)
     return lambda m: controller.act(m).action

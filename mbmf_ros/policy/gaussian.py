@@ -91,8 +91,18 @@ class GaussianPolicy(nn.Module):
         self.first.bias.sub_(self.first.weight @ self.center)
 
     @torch.no_grad()
+    def begin(self, o: Tensor) -> None:
+        """Make weights that were just drawn, for normalised observations, those of a policy for observations like ``o``
+        (N, no)."""
+        self.set_range(o)
+        self.fold()
+
+    @torch.no_grad()
     def unfold(self) -> None:
-        """The reverse of :meth:`fold`, to train on: there all inputs are of the same size."""
+        """The reverse of :meth:`fold`, to train on: there all inputs are of the same size.
+
+        Center and spread may have changed since, by :meth:`set_range`: the answers to observations are the same.
+        """
         self.first.bias.add_(self.first.weight @ self.center)
         self.first.weight.mul_(self.spread)
 

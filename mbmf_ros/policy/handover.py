@@ -55,8 +55,7 @@ class TrpoHandover(TrpoLearner):
         """Become this policy."""
         policy = copy.deepcopy(policy)
         policy.unfold()
-        for name in ("low", "high"):
-            setattr(self.env, name, getattr(policy, name).numpy())
+        self.env.set_range(policy.low.numpy(), policy.high.numpy())
         self.env.fix(policy.center.numpy(), policy.spread.numpy(), self.unit)
         for ours, theirs in self.layers(policy):
             theirs.load_state_dict(ours.state_dict())

@@ -20,11 +20,13 @@ import torch
 
 from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.control.algorithm import EVALUATION_EPISODES, Learner
-from mbmf_ros.control.checkpoint import difference, model_info
+from mbmf_ros.control.checkpoint import completed, difference, model_info
+from mbmf_ros.control.planners import planner_defaults
 from mbmf_ros.data.store import Episode
-from mbmf_ros.dynamics.io import load_model, save_model
+from mbmf_ros.dynamics.io import fingerprint, load_model, save_model
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.cloning import CloneConfig, clone, mirrored
+from mbmf_ros.policy.files import POLICY_FILE
 from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyActor, PolicyConfig
 from mbmf_ros.policy.improvement import ImprovementConfig, improve
 from mbmf_ros.policy.io import PolicyInfo, load_policy, save_policy
@@ -33,7 +35,6 @@ from mbmf_ros.policy.recording import Guidance, Recorder, Wanted
 from mbmf_ros.policy.rollouts import load_labels, load_rollout, load_rollouts, roll_out, save_rollout
 
 RUN_FILE = "run.json"
-POLICY_FILE = "policy.safetensors"
 _REPLAYED_AT_ONCE = 250  # a file
 _EVALUATION_SEED = 2_000_000  # start states of evaluations are never those of learning
 
@@ -52,8 +53,8 @@ class ImitationConfig(Ranged):
         rounds: of DAgger.
         round_rollouts: episodes per round in which the policy acts and the expert labels.
         round_steps: their longest length; 0: whole episodes.
-        round_replays: so many states from the expert's own learning are labelled per round too; they cost no
-            environment steps.
+        round_replays: so many states from the expert's own learning are labelled per round too, if it is guided; they
+            cost no environment steps.
         remembered_rounds: labels of so many last rounds are learnt from: a guided expert gets better with the policy;
             0: of all.
         warm_start: go on from the last round's weights; else train anew each round.
@@ -90,16 +91,27 @@ class Imitation:
         seed: of everything random.
         folder: where to keep the run.
         workers: processes that record.
+        robot_name: the robot as users name it.
 
     Raises:
-        MbmfError: the folder holds another run.
+        MbmfError: the folder holds another run, or the expert cannot do what the settings ask for.
     """
 
     def __init__(
-        self, source: Path, learner: Learner, config: ImitationConfig, seed: int, folder: Path, workers: int = 1
+        self,
+        source: Path,
+        learner: Learner,
+        config: ImitationConfig,
+        seed: int,
+        folder: Path,
+        workers: int = 1,
+        robot_name: str = "",
     ):
+        _check(learner, config)
+        self.robot_name = robot_name
         self.learner, self.config, self.seed, self.folder, self.workers = learner, config, seed, folder, workers
         self.source, self.learner_steps = source, learner.steps
+        assert learner.model is not None
         self.spec, self.env = learner.spec, learner.env
         self.curve: list[dict[str, Any]] = []
         self.wall_s = 0.0
@@ -108,7 +120,7 @@ class Imitation:
             "robot": self.spec.name,
             "task": learner.task,
             "seed": seed,
-            "expert": {"seed": learner.seed, "steps": self.learner_steps},
+            "expert": {"seed": learner.seed, "steps": self.learner_steps, "model": fingerprint(learner.model)},
             "config": dataclasses.asdict(config),
         }
         self.identity = json.loads(json.dumps(identity))
@@ -145,7 +157,7 @@ class Imitation:
 
     def _imitate(self, number: int) -> dict[str, Any]:
         """Record what is to be imitated, and clone."""
-        with Recorder(self.source, self.workers) as recorder:
+        with Recorder(self.source, self.workers, self.robot_name) as recorder:
             recorder.record(self._wanted(number))
         labels, error = self._fit(number)
         return {"stage": "clone" if number == 0 else "dagger", "labels": labels, "error": error}
@@ -190,8 +202,9 @@ class Imitation:
                 wanted.append(
                     Wanted("policy", self._file("rollouts", number, index), 0, length, policy=policy, guided=guided)
                 )
-            for index, begin in enumerate(range(0, config.round_replays, _REPLAYED_AT_ONCE)):
-                count = min(_REPLAYED_AT_ONCE, config.round_replays - begin)
+            replays = config.round_replays if config.guided else 0  # a plan by itself needs what led to a state
+            for index, begin in enumerate(range(0, replays, _REPLAYED_AT_ONCE)):
+                count = min(_REPLAYED_AT_ONCE, replays - begin)
                 wanted.append(
                     Wanted("replay", self._file("replays", number, index), 0, count, policy=policy, guided=guided)
                 )
@@ -225,6 +238,7 @@ class Imitation:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 policy = GaussianPolicy(o.shape[1], u.shape[1], config.policy)
+            policy.begin(torch.from_numpy(o))
         error = clone(policy, o, u, config.clone, seed)
         policy.log_std.fill_(float(np.log(config.initial_std or max(error, 1e-3))))
         self.policy = policy
@@ -276,6 +290,7 @@ class Imitation:
             identity, self.curve, self.wall_s = state["identity"], state["curve"], float(state["wall_s"])
         except (ValueError, KeyError, TypeError) as error:
             raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
+        identity = completed(identity, {"config": json.loads(json.dumps(dataclasses.asdict(ImitationConfig())))})
         if identity != self.identity:
             raise MbmfError(f"{self.folder} holds another run: {difference(identity, self.identity)}; choose another")
         self.policy, _ = load_policy(self._kept(len(self.curve)), self.spec)
@@ -295,3 +310,21 @@ class Imitation:
     def _kept(self, rounds: int) -> Path:
         """Where the policy after so many regressions is kept: written before ``run.json`` says that it counts."""
         return self.folder / f"policy_{rounds:02d}.safetensors"
+
+
+def _check(learner: Learner, config: ImitationConfig) -> None:
+    """Refuse, before hours of work, what the expert cannot do.
+
+    Raises:
+        MbmfError: its model's states are not what policies see, or its planner does not start from a plan.
+    """
+    model, planner = learner.model, learner.config.planner
+    assert model is not None
+    if not Observation(learner.spec).fits(model.profile):
+        if config.guided or config.improvement.rounds:
+            raise MbmfError(
+                f"the expert's model has the state profile {model.profile.name!r}, policies see 'body'; use --preset "
+                "paper, or --set guided=false improvement.rounds=0"
+            )
+    elif config.guided and config.rounds and "noise" not in vars(planner_defaults(planner)):
+        raise MbmfError(f"planner {planner!r} does not start from a plan; add --set guided=false")

@@ -23,7 +23,6 @@ from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.gaussian import GaussianPolicy
 from mbmf_ros.policy.observation import Observation
 
-_STEEPEST = 10.0  # gradient of the mean return with respect to a state's number: contacts make a few of them explode
 _KEPT_ENDS = 5000
 
 
@@ -39,7 +38,7 @@ class ImprovementConfig(Ranged):
         learning_rate: Adam's; falls to zero in each round.
         own_starts: share of the rollouts that go on from where earlier ones led; the others start where the robot was.
         noise: standard deviation of the noise on imagined actions.
-        max_gradient: longer gradients are cut to this.
+        max_gradient: longer gradients are cut to this; updates whose gradient is not finite are left out.
         saturation: cost of the square by which a mean action leaves [-1, 1].
         real_steps: environment steps per round in which the policy acts.
         tilt: cost per radian of tilt, instead of the planner's; negative: the planner's.
@@ -69,7 +68,7 @@ def improve(policy: GaussianPolicy, learner: Learner, config: ImprovementConfig,
         Mean imagined reward per step over the last updates.
 
     Raises:
-        MbmfError: the model's states are not what policies see, or the policy diverged.
+        MbmfError: the model's states are not what policies see, or gradients are not finite.
     """
     model = learner.model
     assert model is not None
@@ -86,12 +85,12 @@ def improve(policy: GaussianPolicy, learner: Learner, config: ImprovementConfig,
     generator = torch.Generator().manual_seed(seed)
     starts = _starts(learner, model)
     policy.requires_grad_(True)
-    policy.unfold()
     policy.set_range(observe.of_states(starts))
+    policy.unfold()
     weights = [*policy.first.parameters(), *policy.second.parameters(), *policy.mean.parameters()]
     optimizer = torch.optim.Adam(weights)
     size = -(-config.batch_size // model.members) * model.members
-    ends, rewards = starts[:0], []
+    ends, rewards, skipped = starts[:0], [], 0
     for update in range(config.updates):
         optimizer.param_groups[0]["lr"] = config.learning_rate * 0.5 * (1 + np.cos(np.pi * update / config.updates))
         continued = round(config.own_starts * size) if len(ends) else 0
@@ -101,14 +100,16 @@ def improve(policy: GaussianPolicy, learner: Learner, config: ImprovementConfig,
         loss = config.saturation * excess - value
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, config.max_gradient)
-        optimizer.step()
+        if torch.nn.utils.clip_grad_norm_(weights, config.max_gradient).isfinite():
+            optimizer.step()
+        else:
+            skipped += 1
+            if 10 * skipped > config.updates:
+                raise MbmfError("gradients through the model are not finite; lower improvement.horizon")
         rewards.append(value.item())
         ends = torch.cat([ends, _alive(states, learner, model)])[-_KEPT_ENDS:]
     policy.requires_grad_(False)
     policy.fold()
-    if not all(torch.isfinite(weight).all() for weight in weights):
-        raise MbmfError("the policy diverged in the model; lower improvement.learning_rate")
     return float(np.mean(rewards[-50:]))
 
 
@@ -136,7 +137,6 @@ def _imagine(
         actions.append(mean.clamp(-1.0, 1.0))
         states.append(model.advance(states[-1], actions[-1]))
     rollouts = torch.stack(states, dim=1)
-    rollouts.register_hook(lambda gradient: gradient.nan_to_num(0.0).clamp(-_STEEPEST, _STEEPEST))
     terms = task.terms(rollouts, torch.stack(actions, dim=1))
     return rollouts.detach(), torch.stack(list(terms.values())).sum(0).mean(), excess
 

@@ -29,7 +29,7 @@ class NormalisedEnv(VecNormalize):
         rewards: whether they are.
 
     Attributes:
-        low, high: range of the observations (no,) so far.
+        low, high: range of the observations (no,) since :meth:`forget_range`; everything, where there were none.
     """
 
     def __init__(
@@ -39,7 +39,26 @@ class NormalisedEnv(VecNormalize):
         super().__init__(envs, norm_reward=rewards, clip_obs=np.inf, clip_reward=_REWARD_CLIP, gamma=discount)
         self.action_repeat = action_repeat
         size = self.observation_space.shape or ()
-        self.low, self.high = np.full(size, np.inf, np.float32), np.full(size, -np.inf, np.float32)
+        self._none = np.full(size, np.inf, np.float32)
+        self.forget_range()
+
+    def set_range(self, low: np.ndarray, high: np.ndarray) -> None:
+        """Let the range (no,) begin with this."""
+        self._low, self._high = low.copy(), high.copy()
+
+    def forget_range(self) -> None:
+        """Let the range be that of what is seen from now on."""
+        self._low, self._high = self._none.copy(), -self._none
+
+    @property
+    def low(self) -> np.ndarray:
+        """See the class."""
+        return np.where(np.isfinite(self._low), self._low, -np.inf)
+
+    @property
+    def high(self) -> np.ndarray:
+        """See the class."""
+        return np.where(np.isfinite(self._high), self._high, np.inf)
 
     @property
     def center(self) -> np.ndarray:
@@ -60,20 +79,20 @@ class NormalisedEnv(VecNormalize):
     def step_wait(self):
         result = super().step_wait()
         assert isinstance(self.old_obs, np.ndarray)
-        self.low = np.minimum(self.low, self.old_obs.min(axis=0))
-        self.high = np.maximum(self.high, self.old_obs.max(axis=0))
+        self._low = np.minimum(self._low, self.old_obs.min(axis=0))
+        self._high = np.maximum(self._high, self.old_obs.max(axis=0))
         return result
 
     def tensors(self) -> dict[str, Tensor]:
         """All statistics."""
-        named = {"low": self.low, "high": self.high}
+        named = {"low": self._low, "high": self._high}
         for name, statistics in (("observation", self._statistics), ("return", self.ret_rms)):
             named |= {f"{name}_{key}": getattr(statistics, key) for key in ("mean", "var", "count")}
         return {key: torch.from_numpy(np.array(value)) for key, value in named.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what :meth:`tensors` gave."""
-        self.low, self.high = tensors["low"].numpy(), tensors["high"].numpy()
+        self._low, self._high = tensors["low"].numpy(), tensors["high"].numpy()
         for name, statistics in (("observation", self._statistics), ("return", self.ret_rms)):
             for key in ("mean", "var"):
                 setattr(statistics, key, tensors[f"{name}_{key}"].numpy())

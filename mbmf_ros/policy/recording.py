@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mbmf_ros.control.algorithm import Learner
-from mbmf_ros.policy.expert import expert_of, open_run
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.policy.expert import expert_of, open_run, teacher_of
 from mbmf_ros.policy.gaussian import PolicyActor
 from mbmf_ros.policy.guide import Guide
 from mbmf_ros.policy.io import load_policy
@@ -21,6 +25,7 @@ from mbmf_ros.terminal import progress
 from mbmf_ros.threads import one_thread
 
 _opened: dict[Path, Learner] = {}  # in a worker
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,11 @@ class Recorder:
     Args:
         source: folder of the expert's run.
         workers: processes.
+        robot_name: the robot as users name it; see :func:`mbmf_ros.policy.expert.open_run`.
     """
 
-    def __init__(self, source: Path, workers: int):
-        self.source, self.workers = source, workers
+    def __init__(self, source: Path, workers: int, robot_name: str = ""):
+        self.source, self.workers, self.robot_name = source, workers, robot_name
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Recorder:
@@ -85,26 +91,38 @@ class Recorder:
         with progress("recording", len(wanted)) as report:
             if self.workers == 1 or len(wanted) == 1:
                 for done, each in enumerate(wanted):
-                    _record(self.source, each)
+                    _record(self.source, self.robot_name, each)
                     report(done + 1)
                 return
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, context, initializer=_begin)
-            tasks = [self._pool.submit(_record, self.source, each) for each in wanted]
-            for done, task in enumerate(tasks):
-                task.result()
-                report(done + 1)
+            self._pool = ProcessPoolExecutor(self.workers, context, initializer=_begin, initargs=(os.getpid(),))
+            usual = signal.signal(signal.SIGINT, signal.SIG_IGN)  # new processes have it from their first moment
+            try:
+                tasks = [self._pool.submit(_record, self.source, self.robot_name, each) for each in wanted]
+            finally:
+                signal.signal(signal.SIGINT, usual)
+            try:
+                for done, task in enumerate(tasks):
+                    task.result()
+                    report(done + 1)
+            except BrokenProcessPool as error:
+                way_out = "is there too little memory? With --workers 1 less is needed; what was recorded is kept"
+                raise MbmfError(f"a recording process died; {way_out}") from error
 
 
-def _begin() -> None:
-    """In a new process: Ctrl-C is for the first one, which ends this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _begin(parent: int) -> None:
+    """In a new process: Ctrl-C is for the first one, which ends this one; so does its death."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:  # on Linux
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
     one_thread()
 
 
-def _record(source: Path, wanted: Wanted) -> None:
+def _record(source: Path, robot_name: str, wanted: Wanted) -> None:
     if source not in _opened:
-        _opened[source] = open_run(source)
+        _opened[source] = open_run(source, robot_name)
     learner = _opened[source]
     env, spec = learner.env, learner.spec
     if wanted.kind == "expert":
@@ -112,7 +130,7 @@ def _record(source: Path, wanted: Wanted) -> None:
         return
     policy, guided = load_policy(wanted.policy, spec)[0], wanted.guided
     if guided is None:
-        expert = expert_of(learner, wanted.seed)
+        expert = teacher_of(learner, wanted.seed)
     else:
         expert = Guide(learner, policy, guided.noise, guided.iterations, wanted.seed)
     if wanted.kind == "policy":

@@ -78,6 +78,7 @@ class SacLearner:
         steps = min(-(-wanted // repeat), most // repeat)
         if steps <= 0:
             return 0, []
+        self.env.forget_range()  # what a policy did long ago says nothing of where it may act
         self.model.learning_starts = max(0, self.config.random_steps - self.seen)
         returns = learn_anew(self.model, steps, seed, repeat, tick)
         self.seen += steps

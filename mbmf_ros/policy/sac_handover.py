@@ -150,7 +150,7 @@ class SacHandover(SacLearner):
         self.source, self.handover = source, config.handover
         self.unit = reward_unit(source.rollouts, config.sac.discount)
         self.env.fix(source.policy.center.numpy(), source.policy.spread.numpy(), self.unit)
-        self.env.low, self.env.high = source.policy.low.numpy(), source.policy.high.numpy()
+        self.env.set_range(source.policy.low.numpy(), source.policy.high.numpy())
 
     def begin(self, seed: int) -> None:
         torch.manual_seed(seed)

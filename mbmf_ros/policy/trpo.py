@@ -77,6 +77,7 @@ class TrpoLearner:
         updates = min(-(-wanted // self.batch_steps), most // self.batch_steps)
         if updates <= 0:
             return 0, []
+        self.env.forget_range()  # what a policy did long ago says nothing of where it may act
         steps = updates * self.model.n_steps * self.env.num_envs
         repeat = self.env.action_repeat
         return steps * repeat, learn_anew(self.model, steps, seed, repeat, tick)

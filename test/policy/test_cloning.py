@@ -50,6 +50,7 @@ def test_a_simple_expert_is_cloned():
     u = np.stack([np.tanh((o[:, 0] - 3.0) / 0.01), 0.3 * (o[:, 1] - 3.0)], axis=1)
     torch.manual_seed(0)
     policy = GaussianPolicy(3, 2)
+    policy.begin(torch.from_numpy(o))
     error = clone(policy, o, u, CloneConfig(min_updates=1500), seed=0)
     assert error < 0.05
     answers = policy(torch.from_numpy(o)).detach().numpy()
@@ -86,6 +87,20 @@ def test_a_mirrored_observation_is_that_of_the_mirrored_robot(name: str):
         np.testing.assert_allclose(observe(flipped), image, atol=1e-6)
         sim.reset(flipped)
         np.testing.assert_allclose(observe(sim.step(image_u)), image_after, atol=1e-4)
+
+
+def test_who_goes_on_begins_with_the_answers_it_had():
+    run, rng = learner(), np.random.default_rng(0)
+    policy = pupil()
+    size = policy.first.in_features
+    policy.begin(torch.from_numpy(rng.normal(2.0, 3.0, (200, size)).astype(np.float32)))
+    o = torch.from_numpy(rng.normal(0.0, 1.0, (50, size)).astype(np.float32))
+    before = policy(o)
+    improve(policy, run, ImprovementConfig(updates=1, batch_size=8, learning_rate=1e-8), seed=0)
+    torch.testing.assert_close(policy(o), before, rtol=1e-3, atol=1e-3)
+    u = np.zeros((50, run.spec.nu))
+    clone(policy, o.numpy(), u, CloneConfig(min_updates=1, learning_rate=1e-8), seed=0)
+    torch.testing.assert_close(policy(o), before, rtol=1e-3, atol=1e-3)
 
 
 def test_a_robot_in_the_sagittal_plane_has_no_mirror_image():

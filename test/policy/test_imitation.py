@@ -144,6 +144,34 @@ def test_the_papers_dagger_labels_by_the_planner_alone(source: Path, tmp_path: P
     assert run.outcome == run.curve[-1]
 
 
+def test_the_expert_is_evaluated_as_its_run_was(tmp_path: Path):
+    settings = {"evaluation_settings": {"iterations": 3}, "evaluation_replan_every": 2, "replan_every": 4}
+    resume(SPEC, "forward", configured(LEARNING, settings), 0, tmp_path).run(260)
+    opened = open_run(tmp_path)
+    assert (opened.config.evaluation_settings, opened.config.evaluation_replan_every) == ({"iterations": 3}, 2)
+    controller = opened.controller(0, evaluating=True)
+    assert (controller.config.replan_every, controller.planner.config.iterations) == (2, 3)
+    state = json.loads((tmp_path / "run.json").read_text())
+    del state["evaluation"]  # as it was kept once: a run that is none of the tuned recipe's
+    (tmp_path / "run.json").write_text(json.dumps(state))
+    assert open_run(tmp_path).config.evaluation_settings == {}
+
+
+def test_what_the_expert_cannot_do_is_told_at_once(tmp_path: Path):
+    paper = configured(LEARNING, {"dynamics": {"profile": "paper"}, "first": {"symmetries": False}})
+    resume(SPEC, "forward", paper, 0, tmp_path / "paper").run(260)
+    with pytest.raises(MbmfError, match=r"guided=false improvement.rounds=0"):
+        begin(tmp_path / "paper", tmp_path / "out")
+    shooting = configured(LEARNING, {"planner": "random_shooting"})
+    resume(SPEC, "forward", shooting, 0, tmp_path / "shooting").run(260)
+    with pytest.raises(MbmfError, match="does not start from a plan"):
+        begin(tmp_path / "shooting", tmp_path / "out")
+    resume(SPEC, "forward", LEARNING, 0, tmp_path / "random").run(200)
+    with pytest.raises(MbmfError, match="larger --budget"):
+        open_run(tmp_path / "random")
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_run_a_damaged_one_and_a_missing_expert_are_told(source: Path, tmp_path: Path):
     config = override(QUICK, {"rounds": 0, "improvement": {"rounds": 0}})
     begin(source, tmp_path, config).run()
