@@ -115,9 +115,9 @@ class PolicyDriver:
         if problem:
             raise MbmfError(f"unusable measurement of {self.spec.name!r}: {problem}")
         profile = self.observe.profile
-        measured = self._ask(torch.from_numpy(self.observe(m)))
-        if isinstance(measured, _Refusal):  # whatever is held, or predicted
-            return self._refuse(measured)
+        refusal = self._look(torch.from_numpy(self.observe(m)))
+        if refusal is not None:  # whatever is held, or predicted
+            return self._refuse(refusal)
         if model is not None and not self.observe.fits(model.profile):
             model = None
         with torch.inference_mode():
@@ -165,8 +165,8 @@ class PolicyDriver:
         self._held, self.why = None, refusal.text
         self.refused[refusal.cause] += 1
 
-    def _ask(self, o: Tensor) -> Tensor | _Refusal:
-        """The policy's action (nu,) for observation ``o`` (no,), within [-1, 1], or why there is none."""
+    def _look(self, o: Tensor) -> _Refusal | None:
+        """Why the policy may not act at observation ``o`` (no,); None: it may."""
         if not o.isfinite().all():
             return _Refusal("not finite", "its input is not finite")
         outside = self.policy.outside(o)
@@ -174,6 +174,13 @@ class PolicyDriver:
         if outside[worst] > self.config.range_margin:
             name = self._names[worst]
             return _Refusal(name, f"{name} is {float(outside[worst]):.2g} standard deviations outside of its training")
+        return None
+
+    def _ask(self, o: Tensor) -> Tensor | _Refusal:
+        """The policy's action (nu,) for observation ``o`` (no,), within [-1, 1], or why there is none."""
+        refusal = self._look(o)
+        if refusal is not None:
+            return refusal
         action = self.policy(o)
         if not action.isfinite().all():
             return _Refusal("not finite", "its output is not finite")

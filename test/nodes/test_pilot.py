@@ -82,12 +82,13 @@ def test_without_a_model_the_policy_still_drives_and_the_safe_action_is_what_it_
     assert flies.error == NO_MODEL
 
 
-def test_without_a_model_exploration_takes_over_if_that_was_asked_for():
+def test_nothing_moves_at_random_where_a_policy_does_not_dare_to():
     flies = pilot(model=False, explorer=Explorer(ANT, seed=0))
     flies.answer(START, 0, NOTHING, True)
     assert flies.doing == "forward (policy)"
-    flies.answer(FAR, 1, NOTHING, True)
-    assert (flies.doing, flies.error) == ("explore", "")
+    step = flies.answer(FAR, 1, NOTHING, True)
+    assert (tuple(step.action), step.idle, flies.doing) == (ANT.safe_action, True, "idle")
+    assert flies.error == flies.fallback
 
 
 def test_a_policy_that_fails_is_a_failed_plan(monkeypatch):

@@ -96,10 +96,19 @@ def test_an_action_is_held_by_the_number_of_the_control_step_whatever_was_skippe
     assert plans == [2, 1, 0, 2, 0, 2, 0, 2]
 
 
-def test_where_it_does_not_decide_it_does_not_look():
-    drives = driver(repeat=2)
-    np.testing.assert_allclose(answers(drives, [0.0, 3.0, 3.0, 0.0]), [0.1, 0.1, np.nan, np.nan])
+def test_what_is_held_ends_where_the_robot_leaves_the_range():
+    drives = driver(repeat=3, return_after=2)
+    got = answers(drives, [0.0, 3.0, 0.0, 0.0, 0.0])
+    np.testing.assert_allclose(got, [0.1, np.nan, np.nan, 0.3, 0.3], atol=1e-6)
     assert dict(drives.refused) == {"height": 1, "returning": 1}
+
+
+def test_what_is_measured_counts_whatever_is_predicted():
+    drives, back = driver(), model()
+    nothing = np.zeros((1, ANT.nu))
+    assert drives.act(START, 0, nothing, back) is not None
+    assert drives.act(lifted(ANT, 3.0), 1, nothing, back) is None
+    assert drives.why.startswith("height")
 
 
 def test_a_new_episode_and_a_rest_end_what_is_held_and_only_the_former_the_wait():
