@@ -71,7 +71,8 @@ def test_a_killed_node_that_does_not_control(sim, graphs, moment, node):
     first, killed_s = sim.kill(node)
     periods = sim.gets_on(1.0)
     sim.until(lambda: sim.is_back(node, before), "the restart", timeout_s=120)
-    sim.gets_on(2.0)  # of a log with a gap, enough is after it to judge
+    sim.gets_on()
+    sim.reach(30)  # of a log with a gap, enough is after it to judge
     sim.undisturbed(first)
     late = sum(tick.state.action_source == RobotState.SOURCE_SAFE for tick in sim.ticks[first:])
     print(
