@@ -135,9 +135,7 @@ class DriveClient(Node):
                 raise MbmfError(f"sim_bridge refused to reset: {answered.result().message}")
             if message.episode > episode and message.tick == 0 and message.status == RobotState.STATUS_ACTIVE:
                 self._first = message
-        elif (
-            self._moves_s is not None and time.monotonic() - self._moves_s > SETTLE_S and self._reset.service_is_ready()
-        ):
+        elif time.monotonic() - self._moves_s > SETTLE_S and self._reset.service_is_ready():
             self._asked = (message.episode, self._reset.call_async(Trigger.Request()))
 
     def _on_action(self, message: RobotAction) -> None:

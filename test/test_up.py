@@ -18,9 +18,7 @@ from made_policies import written
 from node_processes import node_processes
 
 from mbmf_ros import up
-from mbmf_ros.dynamics.io import default_model_path
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.robots import robot
 from mbmf_ros.supervisor import Command
 from mbmf_ros.up import UpConfig, plan
 
@@ -32,7 +30,6 @@ ROW = {
 PATHS = {"ahead": [[1.5, 0.0]], "bend": [[1.0, 0.5], [1.5, 1.0]]}
 
 with_ros = pytest.mark.skipif(not HAVE_ROS, reason="ROS 2 or the built messages are not there: `make setup`")
-with_model = pytest.mark.skipif(not default_model_path(robot("ant")).is_file(), reason="no model is shipped")
 
 
 @pytest.fixture
@@ -222,7 +219,6 @@ def gone(nodes: dict[str, int], timeout_s: float = 20.0) -> bool:
 
 @pytest.mark.ros
 @with_ros
-@with_model
 def test_it_walks_paths_and_writes_the_results(start, tmp_path, paths):
     out = tmp_path / "out.json"
     one = start(paths=str(paths), json=str(out), sync_mode=True, real_time_factor=0.0, seed=4, namespace="robot1")
@@ -282,7 +278,6 @@ def test_a_dead_controller_is_restarted_and_an_interrupt_ends_all_cleanly(start)
 
 @pytest.mark.ros
 @with_ros
-@with_model
 def test_a_policy_drives_and_hands_over_to_the_mpc(start, tmp_path):
     one = start(controller="policy", policy_path=str(written(tmp_path)))
     one.read_until(r"policy .*policy\.safetensors: forward, 1000 steps of experience")

@@ -14,10 +14,11 @@ import torch
 
 from mbmf_ros.config import Ranged, override, ranged
 from mbmf_ros.control.checkpoint import EVALUATION, Checkpoint
-from mbmf_ros.control.environments import Environment, environment
+from mbmf_ros.control.environments import environment
 from mbmf_ros.control.goals import ForwardGoal
 from mbmf_ros.control.mpc import MpcConfig, MpcController
 from mbmf_ros.control.planners import make_planner, planner_defaults
+from mbmf_ros.control.rollout import Actor, roll_out
 from mbmf_ros.control.tasks import ForwardConfig
 from mbmf_ros.data.exploration import ExplorationConfig, random_actions
 from mbmf_ros.data.store import Episode, TransitionStore
@@ -83,31 +84,6 @@ class LearnConfig(Ranged):
     forward: ForwardConfig = field(default_factory=ForwardConfig)
     dynamics: DynamicsConfig = field(default_factory=lambda: DynamicsConfig(hidden=200))
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
-
-
-@dataclass(frozen=True)
-class Rollout:
-    """An episode, the sum of its rewards, and whether the task ended it."""
-
-    episode: Episode
-    value: float
-    terminated: bool
-
-
-Actor = Callable[[np.ndarray], np.ndarray]
-
-
-def roll_out(env: Environment, actor: Actor, seed: int, steps: int, source: str, stuck_steps: int = 10**9) -> Rollout:
-    """Run ``actor``, which maps measurements (nm,) to actions (nu,), for an episode of at most ``steps`` steps."""
-    measurements, actions, value, fallen, ended = [env.reset(seed)], [], 0.0, 0, False
-    while len(actions) < steps and not ended and fallen < stuck_steps:
-        action = np.clip(actor(measurements[-1]), -1.0, 1.0)
-        m, reward, ended = env.step(action)
-        actions.append(action)
-        measurements.append(m)
-        value += reward
-        fallen = fallen + 1 if env.spec.fallen(m) else 0
-    return Rollout(Episode(np.stack(measurements), np.stack(actions), source), value, ended)
 
 
 class Learner:

@@ -11,74 +11,31 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.control.algorithm import EVALUATION_EPISODES, Learner
 from mbmf_ros.control.checkpoint import completed, difference, model_info
 from mbmf_ros.control.planners import planner_defaults
 from mbmf_ros.data.store import Episode
 from mbmf_ros.dynamics.io import fingerprint, load_model, save_model
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.policy.cloning import CloneConfig, clone, mirrored
+from mbmf_ros.policy.cloning import clone, mirrored
 from mbmf_ros.policy.files import POLICY_FILE
-from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyActor, PolicyConfig
-from mbmf_ros.policy.improvement import ImprovementConfig, improve
+from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyActor
+from mbmf_ros.policy.improvement import improve
 from mbmf_ros.policy.io import PolicyInfo, load_policy, save_policy
 from mbmf_ros.policy.observation import Observation
+from mbmf_ros.policy.recipes import ImitationConfig
 from mbmf_ros.policy.recording import Guidance, Recorder, Wanted
 from mbmf_ros.policy.rollouts import load_labels, load_rollout, load_rollouts, roll_out, save_rollout
 
 RUN_FILE = "run.json"
 _REPLAYED_AT_ONCE = 250  # a file
 _EVALUATION_SEED = 2_000_000  # start states of evaluations are never those of learning
-
-
-@dataclass(frozen=True)
-class ImitationConfig(Ranged):
-    """Settings of one imitation.
-
-    Attributes:
-        expert_rollouts: whole episodes in which the expert acts.
-        action_noise: standard deviation of the noise on its actions then (paper, section V-C: 0.005); labels are
-            without noise.
-        guided: the expert labels by planning around what the policy would do
-            (:class:`mbmf_ros.policy.guide.Guide`); else it labels by itself, as in the paper.
-        guide_noise, guide_iterations: how far around, and for how many rounds of sampling.
-        rounds: of DAgger.
-        round_rollouts: episodes per round in which the policy acts and the expert labels.
-        round_steps: their longest length; 0: whole episodes.
-        round_replays: so many states from the expert's own learning are labelled per round too, if it is guided; they
-            cost no environment steps.
-        remembered_rounds: labels of so many last rounds are learnt from: a guided expert gets better with the policy;
-            0: of all.
-        warm_start: go on from the last round's weights; else train anew each round.
-        initial_std: the policy's standard deviation afterwards; 0: what is left of the labels' error.
-        clone: each regression.
-        improvement: what follows.
-        policy: architecture.
-    """
-
-    expert_rollouts: int = ranged(5, 0)
-    action_noise: float = ranged(0.05, 0.0, 1.0)
-    guided: bool = True
-    guide_noise: float = ranged(0.2, 0.0, 1.0)
-    guide_iterations: int = ranged(3, 1)
-    rounds: int = ranged(2, 0)
-    round_rollouts: int = ranged(1, 1)
-    round_steps: int = ranged(0, 0)
-    round_replays: int = ranged(1000, 0)
-    remembered_rounds: int = ranged(8, 0)
-    warm_start: bool = True
-    initial_std: float = ranged(0.0, 0.0, 10.0)
-    clone: CloneConfig = field(default_factory=CloneConfig)
-    improvement: ImprovementConfig = field(default_factory=ImprovementConfig)
-    policy: PolicyConfig = field(default_factory=PolicyConfig)
 
 
 class Imitation:

@@ -14,6 +14,7 @@ from torch import Tensor
 from mbmf_ros.control.environments import environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.checkpoint import PolicyCheckpoint
+from mbmf_ros.policy.files import POLICY_FILE
 from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyActor
 from mbmf_ros.policy.io import PolicyInfo, save_policy
 from mbmf_ros.policy.observation import Observation
@@ -22,7 +23,6 @@ from mbmf_ros.policy.settings import ModelFreeConfig
 from mbmf_ros.policy.torch_state import below, module_tensors, restore_module
 from mbmf_ros.robots import RobotSpec
 
-POLICY_FILE = "policy.safetensors"
 _EVALUATION_SEED = 2**31  # learning draws its start states from seeds below
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from mbmf_ros.control import rollout
 from mbmf_ros.control.environments import Environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
@@ -65,19 +66,16 @@ def roll_out(
         source: who acts.
         expert: asked for a label at every measurement.
     """
-    measurements, actions, rewards, labels, ended = [env.reset(seed)], [], [], [], False
-    while len(actions) < steps and not ended:
+    labels: list[np.ndarray] = []
+
+    def act(m: np.ndarray) -> np.ndarray:
         if expert is not None:
-            labels.append(expert(measurements[-1]))
-        action = np.clip(actor(measurements[-1]), -1.0, 1.0)
-        m, reward, ended = env.step(action)
-        actions.append(action)
-        measurements.append(m)
-        rewards.append(reward)
-    nu = env.spec.nu
-    return Rollout(
-        np.stack(measurements), np.stack(actions), np.array(rewards), ended, np.array(labels).reshape(-1, nu), source
-    )
+            labels.append(expert(m))
+        return actor(m)
+
+    made = rollout.roll_out(env, act, seed, steps, source)
+    episode, told = made.episode, np.array(labels).reshape(-1, env.spec.nu)
+    return Rollout(episode.measurements, episode.actions, made.rewards, made.terminated, told, source)
 
 
 def save_rollout(path: Path, rollout: Rollout, spec: RobotSpec) -> None:

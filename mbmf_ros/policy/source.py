@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.policy.files import POLICY_FILE
 from mbmf_ros.policy.gaussian import GaussianPolicy
 from mbmf_ros.policy.io import PolicyInfo, load_policy
-from mbmf_ros.policy.model_free import POLICY_FILE
 from mbmf_ros.policy.rollouts import Rollout, load_rollouts
 from mbmf_ros.robots import RobotSpec, robot
 

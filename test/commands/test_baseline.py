@@ -35,7 +35,6 @@ SMALL = (
 
 
 def baseline(folder: Path, *more: str) -> int:
-    pytest.importorskip("sb3_contrib")
     command = ["baseline", "--robot", "hopper", "--seed", "3", "--set", *SMALL]
     return main([*command, "--folder", str(folder / "run"), "--json", str(folder / "out.json"), *more])
 
@@ -136,7 +135,7 @@ def test_a_folder_of_another_run_and_a_damaged_one_are_refused(tmp_path: Path, c
 
 def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     assert baseline(tmp_path, "--budget", "256") == 0
-    trpo = pytest.importorskip("mbmf_ros.policy.trpo")
+    from mbmf_ros.policy import trpo
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

@@ -43,7 +43,6 @@ SAC = (
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("sb3_contrib")
     folder = tmp_path_factory.mktemp("source")
     make_source(folder)
     return folder

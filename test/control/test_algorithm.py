@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from mbmf_ros.control.algorithm import LearnConfig, Learner, configured, resume, roll_out
+from mbmf_ros.control.algorithm import LearnConfig, Learner, configured, resume
 from mbmf_ros.control.environments import environment
+from mbmf_ros.control.rollout import roll_out
 from mbmf_ros.dynamics.dataset import make_dataset
 from mbmf_ros.dynamics.io import fingerprint
 from mbmf_ros.errors import MbmfError

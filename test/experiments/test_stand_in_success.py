@@ -23,7 +23,6 @@ from mbmf_ros.shared_files import shared_file
 HARDWARE = load_hardware(shared_file("config", "hardware", "ant_stand_in.yaml"))
 QUICK = Preset(planners={"icem": {"batch_size": 32, "time_steps": 10, "iterations": 2}})
 AHEAD = np.array([[0.6, 0.0]])
-with_model = pytest.mark.skipif(not default_model_path(HARDWARE.spec).is_file(), reason="no model is shipped")
 
 
 def test_one_thing_is_varied_at_a_time_about_the_headline(tmp_path):
@@ -43,7 +42,6 @@ def loop(delay_s: float, compensate: bool, **robot) -> Loop:
     return Loop(dataclasses.replace(HARDWARE, latency=latency), settings, controller, compensate)
 
 
-@with_model
 @pytest.mark.parametrize(("delay_s", "compensate"), [(0.0, True), (0.005, True), (0.04, True), (0.02, False)])
 def test_an_action_takes_effect_when_the_plan_was_made_for(delay_s, compensate):
     one, spec = loop(delay_s, compensate, noise="clean"), HARDWARE.spec
@@ -62,7 +60,6 @@ def test_an_action_takes_effect_when_the_plan_was_made_for(delay_s, compensate):
     assert phases == {round((expected % spec.dt_s) * 1e4)}
 
 
-@with_model
 def test_it_walks_with_noise_delay_and_loss_and_the_same_for_a_seed():
     rows = [loop(0.005, True, noise="datasheet", packet_loss=0.05, seed=3).follow("a", AHEAD, 3) for _ in "ab"]
     timed = ("wall_s", "plan_ms_p50", "plan_ms_p99")
@@ -73,7 +70,6 @@ def test_it_walks_with_noise_delay_and_loss_and_the_same_for_a_seed():
     assert first["cross_track_mean_m"] != first["true_cross_track_mean_m"]
 
 
-@with_model
 def test_finished_conditions_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(hardware_stand_in, "preset", lambda *_: QUICK)
     monkeypatch.setattr(hardware_stand_in, "_paths", lambda *_: {"ahead": AHEAD})

@@ -201,10 +201,6 @@ class Browser:
             self.page.wait_for_timeout(50)
         return value
 
-    def hide_notices(self):
-        """Take away viser's remark on rendering in software, which is what this is: it is on top of the robot."""
-        self.page.add_style_tag(content=".mantine-Notifications-root {display: none}")
-
     def pixel(self, point):
         """Where the 3D ``point`` [m] is on the page, (x, y)."""
         from viser.transforms import SO3
@@ -248,7 +244,8 @@ def browser(ros):
 @pytest.mark.browser
 def test_the_page_shows_the_robot_and_a_click_is_a_waypoint(browser):
     page, bridge = browser
-    page.hide_notices()
+    # viser remarks that it renders in software, as it does here, on top of the robot.
+    page.page.add_style_tag(content=".mantine-Notifications-root {display: none}")
     here, there = np.array([0.0, 0.0, 0.55]), np.array([0.6, -1.1, 0.55])
     page.wait(lambda: page.brown(here) > 0.9, "the robot is drawn")
     assert page.brown(there) < 0.1

@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env as check_gymnasium
+from stable_baselines3.common.env_checker import check_env as check_stable_baselines
 
 from mbmf_ros.policy.gymnasium_env import IDS, RobotEnv
 from mbmf_ros.policy.observation import Observation
@@ -18,10 +19,9 @@ EPISODE = {"Swimmer-v0": 333}
 @pytest.mark.parametrize("name", IDS)
 @pytest.mark.filterwarnings("ignore:.*Box observation space.*infinity.*")
 def test_the_checkers_pass_and_an_episode_has_the_tasks_length(name: str):
-    checker = pytest.importorskip("stable_baselines3.common.env_checker")
     env = gymnasium.make(name)
     check_gymnasium(env.unwrapped, skip_render_check=True)
-    checker.check_env(env.unwrapped)
+    check_stable_baselines(env.unwrapped)
     env.reset(seed=1)
     steps, over = 0, False
     while not over:

@@ -8,9 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-pytest.importorskip("sb3_contrib")
-
 from policy_sources import make_source  # pyright: ignore[reportMissingImports]
 
 from mbmf_ros.control.environments import Environment

@@ -13,9 +13,10 @@ from mbmf_ros.config import override
 from mbmf_ros.control.algorithm import LearnConfig, configured, resume
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.expert import open_run
-from mbmf_ros.policy.imitation import POLICY_FILE, Imitation, ImitationConfig
+from mbmf_ros.policy.files import POLICY_FILE
+from mbmf_ros.policy.imitation import Imitation
 from mbmf_ros.policy.io import load_policy
-from mbmf_ros.policy.recipes import imitation_recipe
+from mbmf_ros.policy.recipes import ImitationConfig, imitation_recipe
 from mbmf_ros.policy.rollouts import load_labels, load_rollouts
 from mbmf_ros.robots import robot
 
