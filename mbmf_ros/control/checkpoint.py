@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.dynamics.io import ModelInfo, layout_hash, load_model, save_model
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.whole_file import write_whole
 
 if TYPE_CHECKING:
     from mbmf_ros.control.algorithm import Learner
@@ -50,12 +50,7 @@ class Checkpoint:
         save_model(self._file("model", iteration), learner.model, model_info(learner, self.identity))
         evaluation = {key: getattr(learner.config, key) for key in EVALUATION}
         state = {"identity": self.identity, "curve": learner.curve, "wall_s": learner.wall_s, "evaluation": evaluation}
-        draft = self.folder / f"{RUN_FILE}.partial"
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.folder / RUN_FILE)
+        write_whole(self.folder / RUN_FILE, json.dumps(state).encode())
         self._file("model", iteration - 1).unlink(missing_ok=True)
 
     def restore(self, learner: Learner) -> None:

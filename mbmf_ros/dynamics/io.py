@@ -18,6 +18,7 @@ from mbmf_ros.config import override
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec, robot
+from mbmf_ros.whole_file import write_whole
 
 _FORMAT = "mbmf_ros/dynamics"
 
@@ -149,10 +150,7 @@ def metadata_of(data: bytes) -> dict[str, str]:
 
 def save_model(path: Path, model: Dynamics, info: ModelInfo) -> None:
     """Write a model file; an old one is replaced in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(model_to_bytes(model, info))
-    partial.replace(path)
+    write_whole(path, model_to_bytes(model, info))
 
 
 def load_model(path: Path, spec: RobotSpec | None = None) -> tuple[Dynamics, ModelInfo]:

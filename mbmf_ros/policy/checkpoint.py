@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from safetensors.torch import load, save
 
 from mbmf_ros.control.checkpoint import difference
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.whole_file import write_whole
 
 Tensors = dict[str, torch.Tensor]
 _STATE = "run.json"
@@ -39,13 +39,12 @@ class PolicyCheckpoint:
             added: what the learner only ever adds to, since the last time; may be empty.
             state: the rest.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self._file("learner", number), save(tensors))
+        write_whole(self._file("learner", number), save(tensors))
         if added:
-            _write(self._file("replay", number), save(added))
+            write_whole(self._file("replay", number), save(added))
         else:  # a run killed before this counted may have left one
             self._file("replay", number).unlink(missing_ok=True)
-        _write(self.folder / _STATE, json.dumps({"identity": self.identity, "number": number, **state}).encode())
+        write_whole(self.folder / _STATE, json.dumps({"identity": self.identity, "number": number, **state}).encode())
         self._file("learner", number - 1).unlink(missing_ok=True)
 
     def load(self) -> tuple[Tensors, list[Tensors], dict[str, Any]] | None:
@@ -72,13 +71,3 @@ class PolicyCheckpoint:
 
     def _file(self, name: str, number: int) -> Path:
         return self.folder / f"{name}_{number:04d}.safetensors"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file that is whole or not there."""
-    draft = path.with_name(path.name + ".partial")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

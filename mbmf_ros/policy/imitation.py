@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from mbmf_ros.control.algorithm import EVALUATION_EPISODES, Learner
-from mbmf_ros.control.checkpoint import completed, difference, model_info
+from mbmf_ros.control.checkpoint import RUN_FILE, completed, difference, model_info
 from mbmf_ros.control.planners import planner_defaults
 from mbmf_ros.data.store import Episode
 from mbmf_ros.dynamics.io import fingerprint, load_model, save_model
@@ -32,8 +32,8 @@ from mbmf_ros.policy.observation import Observation
 from mbmf_ros.policy.recipes import ImitationConfig
 from mbmf_ros.policy.recording import Guidance, Recorder, Wanted
 from mbmf_ros.policy.rollouts import load_labels, load_rollout, load_rollouts, roll_out, save_rollout
+from mbmf_ros.whole_file import write_whole
 
-RUN_FILE = "run.json"
 _REPLAYED_AT_ONCE = 250  # a file
 _EVALUATION_SEED = 2_000_000  # start states of evaluations are never those of learning
 
@@ -217,9 +217,7 @@ class Imitation:
             assert self.learner.model is not None
             save_model(self._model(len(self.curve)), self.learner.model, model_info(self.learner, self.identity))
         state = {"identity": self.identity, "curve": self.curve, "wall_s": self.wall_s}
-        draft = self.folder / f"{RUN_FILE}.partial"
-        draft.write_text(json.dumps(state), "utf-8")
-        draft.replace(self.folder / RUN_FILE)
+        write_whole(self.folder / RUN_FILE, json.dumps(state).encode())
         self._choose()
         if improving:
             self._model(len(self.curve) - 1).unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyConfig
 from mbmf_ros.policy.observation import Observation
 from mbmf_ros.robots import RobotSpec, robot
+from mbmf_ros.whole_file import write_whole
 
 _FORMAT = "mbmf_ros/policy"
 
@@ -51,10 +52,7 @@ def save_policy(path: Path, policy: GaussianPolicy, info: PolicyInfo) -> None:
         "info": json.dumps(dataclasses.asdict(info)),
     }
     tensors = {name: tensor.detach().contiguous() for name, tensor in policy.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save_tensors(tensors, metadata=header))
-    partial.replace(path)
+    write_whole(path, save_tensors(tensors, metadata=header))
 
 
 def load_policy(path: Path, spec: RobotSpec | None = None) -> tuple[GaussianPolicy, PolicyInfo]:

@@ -15,6 +15,7 @@ from mbmf_ros.control import rollout
 from mbmf_ros.control.environments import Environment
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
+from mbmf_ros.whole_file import write_whole
 
 _FORMAT, _LABELS_FORMAT = "mbmf_ros/rollout", "mbmf_ros/labels"
 
@@ -83,7 +84,8 @@ def save_rollout(path: Path, rollout: Rollout, spec: RobotSpec) -> None:
     names = ("measurements", "actions", "rewards", "labels")
     arrays = {name: np.ascontiguousarray(getattr(rollout, name)) for name in names}
     about = {"format": _FORMAT, "robot": spec.name, "source": rollout.source}
-    _write(path, arrays, {**about, "terminated": json.dumps(rollout.terminated)})
+    about["terminated"] = json.dumps(rollout.terminated)
+    write_whole(path, save(arrays, metadata=about))
 
 
 def load_rollout(path: Path, spec: RobotSpec) -> Rollout:
@@ -118,7 +120,7 @@ class Labels:
 def save_labels(path: Path, labels: Labels, spec: RobotSpec) -> None:
     """Write one file; it is whole or not there."""
     arrays = {"measurements": np.ascontiguousarray(labels.measurements), "labels": np.ascontiguousarray(labels.labels)}
-    _write(path, arrays, {"format": _LABELS_FORMAT, "robot": spec.name})
+    write_whole(path, save(arrays, metadata={"format": _LABELS_FORMAT, "robot": spec.name}))
 
 
 def load_labels(path: Path, spec: RobotSpec) -> Labels:
@@ -145,13 +147,6 @@ def load_rollouts(folder: Path, spec: RobotSpec) -> list[Rollout]:
         MbmfError: see :func:`load_rollout`.
     """
     return [load_rollout(path, spec) for path in sorted(folder.glob("*.safetensors"))]
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray], about: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save(arrays, metadata=about))
-    partial.replace(path)
 
 
 def _read(path: Path, spec: RobotSpec, kind: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
