@@ -1,9 +1,13 @@
 """Sample efficiency: how many environment steps Mb-Mf and model-free learning need for the same return.
 
 ``python -m mbmf_ros.experiments.sample_efficiency results/mbmf/*.json`` reads what ``mbmf learn``, ``imitate``,
-``finetune`` and ``baseline`` wrote with ``--json``, and writes beside the first file ``curves.csv`` (a row per run and
-evaluation), ``summary.csv`` (per robot, task and share of the baseline's return: the steps to it) and ``curves.png``:
-return against steps on a logarithmic axis, as in the paper's figure 7.
+``finetune`` and ``baseline`` wrote with ``--json``, and writes beside the first file
+
+- ``curves.csv``: a row per run and evaluation;
+- ``summary.csv``: per robot, task and share of the baseline's return, the steps to it;
+- ``model_based.csv``: per evaluation of Algorithm 1, the steps that the baseline needs for the same return;
+- ``handover.csv``: per fine-tuned policy, what is left of its return while TRPO or SAC begin;
+- ``curves.png``: return against steps on a logarithmic axis, as in the paper's figure 7.
 
 Runs of the same robot, task and seed are stages of one Mb-Mf run: each begins with the steps that the one before took.
 """
@@ -39,6 +43,34 @@ SUMMARY = (
     "times_fewer",
 )
 SHARES = (0.5, 0.9)
+MODEL_BASED = (
+    "robot",
+    "task",
+    "steps",
+    "seeds",
+    "return",
+    "return_std",
+    "baseline_seeds",
+    "baseline_reached",
+    "baseline_steps_to",
+    "times_fewer",
+)
+HANDOVER = (
+    "robot",
+    "task",
+    "learner",
+    "seed",
+    "source_steps",
+    "return",
+    "lowest_return",
+    "share",
+    "lowest_stochastic_return",
+    "stochastic_share",
+    "std",
+    "steps",
+    "final_return",
+)
+HANDOVER_STEPS = 50_000  # of model-free learning; what comes later is no hand-over
 
 
 def stage_of(run: Mapping[str, Any]) -> str:
@@ -109,6 +141,51 @@ def summary_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return out
 
 
+def model_based_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row per robot, task and number of steps after which Algorithm 1 was evaluated: its mean return over seeds, and
+    the steps after which the baseline's evaluations first reach that.
+
+    A baseline that does not counts with all the steps that it made, so ``times_fewer`` is then more than it says.
+    """
+    free, ours = defaultdict(list), defaultdict(list)
+    for row in rows:
+        if row["stage"] == "learn":
+            ours[row["robot"], row["task"], row["steps"]].append(row["return"])
+        elif row["method"] == "trpo":
+            free[row["robot"], row["task"], row["seed"]].append((row["steps"], row["return"]))
+    out = []
+    for (robot, task, steps), returns in sorted(ours.items()):
+        curves = [curve for key, curve in free.items() if key[:2] == (robot, task)]
+        if not curves:
+            continue
+        mean = float(np.mean(returns))
+        to = np.array([first_reached(curve, mean) for curve in curves])
+        needed = float(np.where(np.isfinite(to), to, [curve[-1][0] for curve in curves]).mean())
+        row = {"robot": robot, "task": task, "steps": steps, "seeds": len(returns), "return": mean}
+        row |= {"return_std": float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0}
+        row |= {"baseline_seeds": len(curves), "baseline_reached": int(np.isfinite(to).sum())}
+        out.append(row | {"baseline_steps_to": needed, "times_fewer": needed / steps})
+    return out
+
+
+def handover_rows(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row per fine-tuned policy: its return at first, and the lowest of the evaluations, and of the returns with the
+    noise it learns with, over the first :data:`HANDOVER_STEPS`."""
+    out = []
+    for run in runs:
+        if stage_of(run) != "finetune":
+            continue
+        first, *later = run["curve"]
+        later = [row for row in later if row["steps"] <= first["steps"] + HANDOVER_STEPS]
+        noisy = [row["stochastic_return"] for row in later if row["stochastic_return"] is not None]
+        lowest, begun = min([row["return"] for row in later], default=None), first["return"]
+        row = {key: run[key] for key in ("robot", "task", "learner", "seed", "source_steps", "steps", "final_return")}
+        row |= {"return": begun, "lowest_return": lowest, "lowest_stochastic_return": min(noisy, default=None)}
+        row |= {"share": lowest / begun if lowest is not None else None, "std": run["notes"].get("std")}
+        out.append(row | {"stochastic_share": min(noisy) / begun if noisy else None})
+    return sorted(out, key=lambda row: tuple(row[key] for key in HANDOVER[:4]))
+
+
 def plot(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Return against steps, a panel per robot and task, a line per run, model-based and model-free stages apart."""
     import matplotlib
@@ -165,6 +242,8 @@ def main(arguments: list[str]) -> int:
     rows, folder = curve_rows(runs), files[0].parent
     write_table(folder / "curves.csv", CURVES, rows)
     write_table(folder / "summary.csv", SUMMARY, summary_rows(rows))
+    write_table(folder / "model_based.csv", MODEL_BASED, model_based_rows(rows))
+    write_table(folder / "handover.csv", HANDOVER, handover_rows(runs))
     plot(rows, folder / "curves.png")
     return 0
 

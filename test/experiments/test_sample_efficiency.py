@@ -16,19 +16,25 @@ ABOUT = {"robot": "hopper", "task": "forward", "seed": 0}
 def results() -> dict[str, dict]:
     learn = {**ABOUT, "steps": 100, "final_return": 40.0, "curve": [{"steps": 50, "return": 99.0}]}
     imitate = {**ABOUT, "expert": "x", "curve": [{"steps": 110, "return": 30.0}, {"steps": 120, "return": 55.0}]}
-    finetune = {**ABOUT, "learner": "trpo", "source": "x", "curve": [{"steps": 120, "return": 54.0}]}
-    finetune["curve"].append({"steps": 200, "return": 95.0})
+    finetune = {**ABOUT, "learner": "trpo", "source": "x", "source_steps": 120, "steps": 60_000, "final_return": 97.0}
+    finetune["notes"] = {"std": 0.1}
+    points = [(120, 54.0, None), (160, 51.3, 40.5), (200, 95.0, 60.0), (60_000, 27.0, 27.0)]
+    finetune["curve"] = [{"steps": s, "return": r, "stochastic_return": n} for s, r, n in points]
     steps = [(0, 0.0), (500, 49.0), (800, 51.0), (901, 92.0), (1000, 108.0)]
     baseline = {**ABOUT, "learner": "trpo", "curve": [{"steps": s, "return": r} for s, r in steps]}
     return {"learn": learn, "imitate": imitate, "finetune": finetune, "baseline": baseline}
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    with file.open() as opened:
+        return list(csv.DictReader(opened))
 
 
 def run(folder: Path, runs: dict[str, dict]) -> list[dict[str, str]]:
     for name, content in runs.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
     assert sample_efficiency.main([str(folder / f"{name}.json") for name in runs]) == 0
-    with (folder / "summary.csv").open() as file:
-        return list(csv.DictReader(file))
+    return table(folder / "summary.csv")
 
 
 def test_steps_to_shares_of_the_baselines_return(tmp_path: Path):
@@ -38,9 +44,8 @@ def test_steps_to_shares_of_the_baselines_return(tmp_path: Path):
     assert float(half["times_fewer"]) == pytest.approx(800 / 120, rel=1e-4)
     assert (most["baseline_steps_to"], most["mbmf_steps_to"], most["times_fewer"]) == ("901", "200", "4.505")
     assert (tmp_path / "curves.png").stat().st_size > 1000
-    with (tmp_path / "curves.csv").open() as file:
-        stages = [row["stage"] for row in csv.DictReader(file) if row["method"] == "mbmf"]
-    assert stages == ["learn", "imitate", "imitate", "finetune", "finetune"]
+    stages = [row["stage"] for row in table(tmp_path / "curves.csv") if row["method"] == "mbmf"]
+    assert stages == ["learn", "imitate", "imitate", *["finetune"] * 4]
 
 
 def test_what_was_not_reached_by_all_seeds_is_not_compared(tmp_path: Path):
@@ -49,6 +54,30 @@ def test_what_was_not_reached_by_all_seeds_is_not_compared(tmp_path: Path):
     half, most = run(tmp_path, runs)
     assert (half["mbmf_seeds"], half["mbmf_reached"], half["mbmf_steps_to"]) == ("2", "2", "135")
     assert (most["mbmf_reached"], most["mbmf_steps_to"], most["times_fewer"]) == ("1", "200", "")
+
+
+def test_steps_of_the_baseline_to_what_the_model_alone_returns(tmp_path: Path):
+    runs = results()
+    runs["early"] = {**runs["learn"], "steps": 40, "final_return": 20.0}
+    runs["other"] = {**runs["learn"], "seed": 1, "final_return": 300.0}
+    run(tmp_path, runs)
+    early, late = table(tmp_path / "model_based.csv")
+    assert (early["steps"], early["return"], early["baseline_steps_to"], early["times_fewer"]) == (
+        "40",
+        "20",
+        "500",
+        "12.5",
+    )
+    assert (late["seeds"], late["return"], late["baseline_reached"]) == ("2", "170", "0")
+    assert (late["baseline_steps_to"], late["times_fewer"]) == ("1000", "10")  # at least: it never got there
+
+
+def test_what_the_hand_over_keeps_of_the_return(tmp_path: Path):
+    run(tmp_path, results())
+    (row,) = table(tmp_path / "handover.csv")
+    assert (row["return"], row["lowest_return"], row["share"]) == ("54", "51.3", "0.95")
+    assert (row["lowest_stochastic_return"], row["stochastic_share"]) == ("40.5", "0.75")
+    assert (row["steps"], row["final_return"], row["std"]) == ("60000", "97", "0.1")
 
 
 def test_what_is_no_result_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
