@@ -101,6 +101,8 @@ def _tell(row: dict) -> None:
     if row["stage"] == "improve":
         values = row["rollout_returns"]
         what, more = "improved in the model", f"its {len(values)} rollouts {sum(values) / len(values):.1f}"
+    elif row["stage"] == "choose":
+        what, more = "chosen", f"of {len(row['finalists'])} policies by further rollouts"
     else:
         what = "cloned" if row["stage"] == "clone" else f"DAgger {row['round']}"
         more = f"error {row['error']:.3f} over {row['labels']} labels"

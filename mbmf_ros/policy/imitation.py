@@ -31,7 +31,7 @@ from mbmf_ros.policy.io import PolicyInfo, load_policy, save_policy
 from mbmf_ros.policy.observation import Observation
 from mbmf_ros.policy.recipes import ImitationConfig
 from mbmf_ros.policy.recording import Guidance, Recorder, Wanted
-from mbmf_ros.policy.rollouts import load_labels, load_rollout, load_rollouts, roll_out, save_rollout
+from mbmf_ros.policy.rollouts import Rollout, labelled, load_rollout, load_rollouts, recorded, roll_out
 from mbmf_ros.whole_file import write_whole
 
 _REPLAYED_AT_ONCE = 250  # a file
@@ -89,10 +89,15 @@ class Imitation:
         return self.curve[-1]["steps"] if self.curve else self.learner_steps
 
     def run(self, progress: Callable[[dict[str, Any]], None] | None = None) -> None:
-        """Clone, then DAgger, then improvement; goes on from where it is."""
-        while (number := len(self.curve)) <= self.config.rounds + self.config.improvement.rounds:
+        """Clone, then DAgger, then improvement, then the choice; goes on from where it is."""
+        improvement = self.config.improvement
+        last = self.config.rounds + improvement.rounds
+        while (number := len(self.curve)) <= last + bool(improvement.rounds and improvement.finalists):
             started = time.monotonic()
-            row = self._imitate(number) if number <= self.config.rounds else self._improve(number)
+            if number <= self.config.rounds:
+                row = self._imitate(number)
+            else:
+                row = self._improve(number) if number <= last else self._decide(number)
             returns = self.evaluate(_EVALUATION_SEED)
             rollouts = load_rollouts(self.folder / "rollouts", self.spec)
             steps = self.learner_steps + self.learner.config.action_repeat * sum(map(len, rollouts))
@@ -121,23 +126,40 @@ class Imitation:
 
     def _improve(self, number: int) -> dict[str, Any]:
         """Make the policy better in the model, let it act, and learn from that."""
-        config, spec = self.config.improvement, self.spec
+        config = self.config.improvement
         if number == self.config.rounds + 1:
             self.learner.aggregate(self._episodes(range(number)), number)
         assert self.policy is not None
         rng = np.random.default_rng([self.seed, number, 9])
         imagined = improve(self.policy, self.learner, config, int(rng.integers(2**31)))
-        actor, steps, values, index = PolicyActor(spec, self.policy), 0, [], 0
+        steps, values = 0, []
         while steps < config.real_steps:  # whole episodes: their returns tell how good it is
-            path, seed = self._file("rollouts", number, index), int(rng.integers(2**31))
-            made = load_rollout(path, spec) if path.exists() else None
-            if made is None:
-                made = roll_out(self.env, actor, seed, self.env.reward.steps, "policy")
-                save_rollout(path, made, spec)
-            steps, index = steps + self.learner.config.action_repeat * len(made), index + 1
+            made = self._act(self.policy, self._file("rollouts", number, len(values)), int(rng.integers(2**31)))
+            steps += self.learner.config.action_repeat * len(made)
             values.append(made.value)
         self.learner.aggregate(self._episodes([number]), number)
         return {"stage": "improve", "imagined_reward": imagined, "rollout_returns": values}
+
+    def _decide(self, number: int) -> dict[str, Any]:
+        """Let the policies that did best act again, and take the best: few rollouts say little, the luckiest least."""
+        config = self.config.improvement
+        rng = np.random.default_rng([self.seed, number, 9])
+        rounds = [row for row in self.curve if row["stage"] == "improve"]
+        rounds.sort(key=lambda row: -np.mean(row["rollout_returns"]))
+        best, finalists = -np.inf, []
+        for row in rounds[: config.finalists]:
+            policy = load_policy(self._kept(row["round"] + 1), self.spec)[0]
+            begin, values = len(finalists) * config.final_episodes, []
+            for index in range(begin, begin + config.final_episodes):
+                values.append(self._act(policy, self._file("rollouts", number, index), int(rng.integers(2**31))).value)
+            finalists.append({"round": row["round"], "rollout_returns": values})
+            if np.mean(values) > best:
+                best, self.policy = np.mean(values), policy
+        return {"stage": "choose", "finalists": finalists}
+
+    def _act(self, policy: GaussianPolicy, file: Path, seed: int) -> Rollout:
+        """A whole episode of a policy, recorded unless it was already."""
+        return recorded(file, self.env, PolicyActor(self.spec, policy), seed, self.env.reward.steps, "policy")
 
     def _episodes(self, rounds: Iterable[int]) -> list[Episode]:
         """What was recorded in some rounds, to learn from."""
@@ -173,19 +195,10 @@ class Imitation:
         """Clone from the labels of the remembered rounds: their number, and the error that is left."""
         observe, config = Observation(self.spec), self.config
         first = max(0, number + 1 - config.remembered_rounds) if config.remembered_rounds else 0
-        o, u = [], []
-        for past in range(first, number + 1):
-            for path in sorted((self.folder / "rollouts").glob(f"{past:02d}_*.safetensors")):
-                rollout = load_rollout(path, self.spec)
-                o.append(observe(rollout.measurements[:-1]))
-                u.append(rollout.labels)
-            for path in sorted((self.folder / "replays").glob(f"{past:02d}_*.safetensors")):
-                replay = load_labels(path, self.spec)
-                o.append(observe(replay.measurements))
-                u.append(replay.labels)
-        if not o:
+        measured, u = labelled(self.folder, range(first, number + 1), self.spec)
+        if not len(u):
             raise MbmfError("no labels to imitate; raise expert_rollouts")
-        o, u = np.concatenate(o), np.concatenate(u)
+        o = observe(measured)
         labels = len(o)
         if config.clone.symmetries:
             o, u = mirrored(self.spec, o, u)
@@ -224,11 +237,13 @@ class Imitation:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """The row of the policy that is the result: the last one, or of those improved in the model the one whose own
-        rollouts returned most.
+        """The row of the policy that is the result: the last one, or, unless one of those improved in the model was
+        chosen, the one of these whose own rollouts returned most.
 
         These rollouts are part of the budget; the evaluations, which are not, decide nothing.
         """
+        if self.curve[-1]["stage"] == "choose":
+            return self.curve[-1]
         improved = [row for row in self.curve if row["stage"] == "improve"]
         return max(improved, key=lambda row: np.mean(row["rollout_returns"])) if improved else self.curve[-1]
 

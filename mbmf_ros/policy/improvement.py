@@ -43,6 +43,9 @@ class ImprovementConfig(Ranged):
         real_steps: environment steps per round in which the policy acts.
         tilt: cost per radian of tilt, instead of the planner's; negative: the planner's.
         speed_cap_mps: instead of the planner's; 0: the planner's.
+        finalists: policies of so many rounds, those whose rollouts returned most, act again before one is chosen; 0:
+            the rollouts of the rounds decide, a few each.
+        final_episodes: episodes of each finalist; they count.
     """
 
     rounds: int = ranged(10, 0)
@@ -57,6 +60,8 @@ class ImprovementConfig(Ranged):
     real_steps: int = ranged(1000, 1)
     tilt: float = ranged(-1.0)
     speed_cap_mps: float = ranged(0.0, 0.0)
+    finalists: int = ranged(0, 0)
+    final_episodes: int = ranged(3, 1)
 
 
 def improve(policy: GaussianPolicy, learner: Learner, config: ImprovementConfig, seed: int) -> float:

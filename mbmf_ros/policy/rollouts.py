@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +79,17 @@ def roll_out(
     return Rollout(episode.measurements, episode.actions, made.rewards, made.terminated, told, source)
 
 
+def recorded(
+    path: Path, env: Environment, actor: Callable[[np.ndarray], np.ndarray], seed: int, steps: int, source: str
+) -> Rollout:
+    """What ``path`` holds, or else :func:`roll_out`, which it holds from then on."""
+    if path.exists():
+        return load_rollout(path, env.spec)
+    made = roll_out(env, actor, seed, steps, source)
+    save_rollout(path, made, env.spec)
+    return made
+
+
 def save_rollout(path: Path, rollout: Rollout, spec: RobotSpec) -> None:
     """Write one file; it is whole or not there."""
     names = ("measurements", "actions", "rewards", "labels")
@@ -147,6 +158,25 @@ def load_rollouts(folder: Path, spec: RobotSpec) -> list[Rollout]:
         MbmfError: see :func:`load_rollout`.
     """
     return [load_rollout(path, spec) for path in sorted(folder.glob("*.safetensors"))]
+
+
+def labelled(folder: Path, rounds: Iterable[int], spec: RobotSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Measurements (N, nm) and labels (N, nu) of some rounds' rollouts and replays.
+
+    Raises:
+        MbmfError: see :func:`load_rollout`.
+    """
+    m, u = [np.zeros((0, spec.measurement.size))], [np.zeros((0, spec.nu))]
+    for number in rounds:
+        for path in sorted((folder / "rollouts").glob(f"{number:02d}_*.safetensors")):
+            rollout = load_rollout(path, spec)
+            m.append(rollout.measurements[:-1])
+            u.append(rollout.labels)
+        for path in sorted((folder / "replays").glob(f"{number:02d}_*.safetensors")):
+            replay = load_labels(path, spec)
+            m.append(replay.measurements)
+            u.append(replay.labels)
+    return np.concatenate(m), np.concatenate(u)
 
 
 def _read(path: Path, spec: RobotSpec, kind: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -97,6 +97,25 @@ def test_stages_and_steps(source: Path, tmp_path: Path):
     assert run.outcome == best
 
 
+def test_finalists_act_again_and_the_best_is_the_result(source: Path, tmp_path: Path):
+    config = override(QUICK, {"improvement": {"rounds": 3, "finalists": 2, "final_episodes": 3}})
+    run = begin(source, tmp_path, config)
+    run.run()
+    last = run.curve[-1]
+    assert [row["stage"] for row in run.curve[2:]] == ["improve"] * 3 + ["choose"]
+    means = {row["round"]: np.mean(row["rollout_returns"]) for row in run.curve[2:-1]}
+    assert [each["round"] for each in last["finalists"]] == sorted(means, key=lambda number: -means[number])[:2]
+    made = load_rollouts(tmp_path / "rollouts", SPEC)[-6:]
+    returns = [value for each in last["finalists"] for value in each["rollout_returns"]]
+    assert returns == [rollout.value for rollout in made]
+    assert last["steps"] == run.curve[-2]["steps"] + sum(map(len, made))  # they count
+    best = max(last["finalists"], key=lambda each: np.mean(each["rollout_returns"]))
+    kept, _ = load_policy(tmp_path / f"policy_{best['round'] + 1:02d}.safetensors", SPEC)
+    policy, _ = load_policy(tmp_path / POLICY_FILE, SPEC)
+    assert all(torch.equal(a, b) for a, b in zip(policy.parameters(), kept.parameters(), strict=True))
+    assert run.outcome == last
+
+
 def test_the_labels_of_a_rollout_are_the_experts_and_without_noise(source: Path, tmp_path: Path):
     run = begin(source, tmp_path, override(QUICK, {"rounds": 0, "action_noise": 0.3, "improvement": {"rounds": 0}}))
     run.run()
@@ -105,9 +124,10 @@ def test_the_labels_of_a_rollout_are_the_experts_and_without_noise(source: Path,
         assert 0.1 < noise.std() < 0.5
 
 
-@pytest.mark.parametrize("killed_after", [1, 2, 3])
+@pytest.mark.parametrize("killed_after", [1, 2, 3, 4])
 def test_a_killed_run_goes_on_exactly(source: Path, tmp_path: Path, killed_after: int):
-    whole = begin(source, tmp_path / "whole")
+    config = override(QUICK, {"improvement": {"finalists": 2, "final_episodes": 1}})
+    whole = begin(source, tmp_path / "whole", config)
     whole.run()
 
     def die(row: dict) -> None:
@@ -115,10 +135,10 @@ def test_a_killed_run_goes_on_exactly(source: Path, tmp_path: Path, killed_after
             raise KilledError
 
     with pytest.raises(KilledError):
-        begin(source, tmp_path / "cut").run(die)
+        begin(source, tmp_path / "cut", config).run(die)
     torn = tmp_path / "cut" / "rollouts" / f"{killed_after:02d}_0000.safetensors.partial"
     torn.write_bytes(b"torn")
-    again = begin(source, tmp_path / "cut")
+    again = begin(source, tmp_path / "cut", config)
     assert len(again.curve) == killed_after
     again.run()
     assert timeless(again.curve) == timeless(whole.curve)
