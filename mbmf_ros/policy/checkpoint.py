@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from mbmf_ros.control.checkpoint import difference
+from mbmf_ros.control.checkpoint import completed, difference
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.whole_file import write_whole
 
@@ -24,11 +24,14 @@ class PolicyCheckpoint:
     Args:
         folder: made if it does not exist.
         identity: what makes a run this run.
+        defaults: of what a run that was begun before there was such a setting does not say.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any]):
+    def __init__(self, folder: Path, identity: dict[str, Any], defaults: dict[str, Any] | None = None):
         self.folder = folder
-        self.identity = json.loads(json.dumps(identity, default=str))
+        self.identity, self._defaults = (
+            json.loads(json.dumps(each or {}, default=str)) for each in (identity, defaults)
+        )
 
     def save(self, number: int, tensors: Tensors, added: Tensors, state: dict[str, Any]) -> None:
         """Keep what there is at evaluation ``number``.
@@ -58,7 +61,7 @@ class PolicyCheckpoint:
             return None
         try:
             state = json.loads(file.read_text("utf-8"))
-            identity = state["identity"]
+            identity = completed(state["identity"], self._defaults)
             if identity != self.identity:
                 what = difference(identity, self.identity)
                 raise MbmfError(f"{self.folder} holds another run: {what}; choose another")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -126,7 +127,7 @@ class ModelFreeRun:
         self.steps, self.wall_s = origin.steps, 0.0
         self._env = environment(spec, origin.task, config.action_repeat)
         identity = {"robot": spec.name, "task": origin.task, "seed": seed, **origin.identity}
-        self.checkpoint = PolicyCheckpoint(folder, identity)
+        self.checkpoint = PolicyCheckpoint(folder, identity, {"config": dataclasses.asdict(type(config)())})
         self.best: GaussianPolicy | None = None
         self._restore()
 

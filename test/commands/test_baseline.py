@@ -133,6 +133,16 @@ def test_a_folder_of_another_run_and_a_damaged_one_are_refused(tmp_path: Path, c
     assert "damaged" in capsys.readouterr().err
 
 
+def test_a_run_begun_before_there_was_a_setting_goes_on(tmp_path: Path):
+    assert baseline(tmp_path, "--budget", "256") == 0
+    file = tmp_path / "run" / "run.json"
+    state = json.loads(file.read_text())
+    del state["identity"]["config"]["trpo"]["gae_lambda"]
+    file.write_text(json.dumps(state))
+    assert baseline(tmp_path, "--budget", "512") == 0
+    assert [row["steps"] for row in result(tmp_path)["curve"]] == [0, 256, 512]
+
+
 def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     assert baseline(tmp_path, "--budget", "256") == 0
     from mbmf_ros.policy import trpo
