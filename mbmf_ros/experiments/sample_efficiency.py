@@ -4,6 +4,7 @@
 ``finetune`` and ``baseline`` wrote with ``--json``, and writes beside the first file
 
 - ``curves.csv``: a row per run and evaluation;
+- ``stages.csv``: per robot, task, stage and budget, what its result returns, over seeds;
 - ``summary.csv``: per robot, task and share of the baseline's return, the steps to it;
 - ``model_based.csv``: per evaluation of Algorithm 1, the steps that the baseline needs for the same return;
 - ``handover.csv``: per fine-tuned policy, what is left of its return while TRPO or SAC begin;
@@ -26,6 +27,7 @@ import numpy as np
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.experiments.learning_curves import write_table
 
+STAGES = ("robot", "task", "stage", "budget", "seeds", "steps", "return", "return_std", "lowest_seed", "highest_seed")
 CURVES = ("robot", "task", "seed", "method", "stage", "steps", "return")
 SUMMARY = (
     "robot",
@@ -96,6 +98,21 @@ def curve_rows(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         about = {key: run[key] for key in ("robot", "task", "seed")}
         rows += [{**about, "method": method, "stage": stage, "steps": s, "return": r} for s, r in evaluations(run)]
     return sorted(rows, key=lambda row: (row["robot"], row["task"], row["method"], row["seed"], row["steps"]))
+
+
+def stage_rows(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row per robot, task, stage and budget: mean and standard deviation over seeds of the final returns."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for run in runs:
+        groups[run["robot"], run["task"], stage_of(run), run.get("budget") or 0].append(run)
+    out = []
+    for key, members in sorted(groups.items()):
+        values = [run["final_return"] for run in members]
+        row = dict(zip(STAGES[:4], key, strict=True)) | {"seeds": len(values), "return": float(np.mean(values))}
+        row |= {"steps": round(np.mean([run["steps"] for run in members])), "lowest_seed": float(min(values))}
+        row |= {"highest_seed": float(max(values))}
+        out.append(row | {"return_std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0})
+    return out
 
 
 def first_reached(curve: Iterable[tuple[float, float]], wanted: float) -> float:
@@ -233,7 +250,7 @@ def main(arguments: list[str]) -> int:
             try:
                 runs.append(json.loads(file.read_text("utf-8")))
                 evaluations(runs[-1])
-                _ = [runs[-1][key] for key in ("robot", "task", "seed")]
+                _ = [runs[-1][key] for key in ("robot", "task", "seed", "steps", "final_return")]
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 raise MbmfError(f"{file}: expected a result of `mbmf ... --json` ({error!r})") from error
     except MbmfError as error:
@@ -241,6 +258,7 @@ def main(arguments: list[str]) -> int:
         return 2
     rows, folder = curve_rows(runs), files[0].parent
     write_table(folder / "curves.csv", CURVES, rows)
+    write_table(folder / "stages.csv", STAGES, stage_rows(runs))
     write_table(folder / "summary.csv", SUMMARY, summary_rows(rows))
     write_table(folder / "model_based.csv", MODEL_BASED, model_based_rows(rows))
     write_table(folder / "handover.csv", HANDOVER, handover_rows(runs))

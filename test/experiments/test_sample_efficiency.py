@@ -14,14 +14,16 @@ ABOUT = {"robot": "hopper", "task": "forward", "seed": 0}
 
 
 def results() -> dict[str, dict]:
-    learn = {**ABOUT, "steps": 100, "final_return": 40.0, "curve": [{"steps": 50, "return": 99.0}]}
+    learn = {**ABOUT, "steps": 100, "budget": 100, "final_return": 40.0, "curve": [{"steps": 50, "return": 99.0}]}
     imitate = {**ABOUT, "expert": "x", "curve": [{"steps": 110, "return": 30.0}, {"steps": 120, "return": 55.0}]}
+    imitate |= {"steps": 120, "final_return": 55.0}
     finetune = {**ABOUT, "learner": "trpo", "source": "x", "source_steps": 120, "steps": 60_000, "final_return": 97.0}
     finetune["notes"] = {"std": 0.1}
     points = [(120, 54.0, None), (160, 51.3, 40.5), (200, 95.0, 60.0), (60_000, 27.0, 27.0)]
     finetune["curve"] = [{"steps": s, "return": r, "stochastic_return": n} for s, r, n in points]
     steps = [(0, 0.0), (500, 49.0), (800, 51.0), (901, 92.0), (1000, 108.0)]
     baseline = {**ABOUT, "learner": "trpo", "curve": [{"steps": s, "return": r} for s, r in steps]}
+    baseline |= {"steps": 1000, "budget": 1000, "final_return": 108.0}
     return {"learn": learn, "imitate": imitate, "finetune": finetune, "baseline": baseline}
 
 
@@ -70,6 +72,18 @@ def test_steps_of_the_baseline_to_what_the_model_alone_returns(tmp_path: Path):
     )
     assert (late["seeds"], late["return"], late["baseline_reached"]) == ("2", "170", "0")
     assert (late["baseline_steps_to"], late["times_fewer"]) == ("1000", "10")  # at least: it never got there
+
+
+def test_returns_of_every_stage_over_seeds(tmp_path: Path):
+    runs = results()
+    runs["early"] = {**runs["learn"], "steps": 40, "budget": 40, "final_return": 20.0}
+    runs["other"] = {**runs["learn"], "seed": 1, "steps": 102, "final_return": 60.0}
+    run(tmp_path, runs)
+    rows = {(row["stage"], row["budget"]): row for row in table(tmp_path / "stages.csv")}
+    assert set(rows) == {("learn", "40"), ("learn", "100"), ("imitate", "0"), ("finetune", "0"), ("baseline", "1000")}
+    both = rows["learn", "100"]
+    assert (both["seeds"], both["steps"], both["return"], both["return_std"]) == ("2", "101", "50", "14.142")
+    assert (both["lowest_seed"], both["highest_seed"]) == ("40", "60")
 
 
 def test_what_the_hand_over_keeps_of_the_return(tmp_path: Path):
