@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -16,14 +15,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from mbmf_ros.children import die_with
 from mbmf_ros.graphs import BACK_OFF_S, BAD_INPUT_EXIT, Role
 
 COLORS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
 FORGIVEN_AFTER_S = 60.0  # a program that ran this long has its earlier deaths forgotten
 INTERRUPTED_EXIT = 130
 FAREWELL_S = 0.5  # for who has a farewell to say, where everything else is killed at once
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
@@ -240,10 +238,7 @@ def _prepare(parent: int, at_its_death: int) -> Callable[[], None]:
     """What a child does between fork and exec; the signal is what it gets when the parent dies."""
 
     def prepare() -> None:
-        if _LIBC is not None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, at_its_death)
-            if os.getppid() != parent:  # it died before the line above
-                os._exit(1)
+        die_with(parent, at_its_death)
         os.setpgid(0, 0)
 
     return prepare

@@ -12,8 +12,11 @@ import numpy as np
 
 from mbmf_ros.control.algorithm import LearnConfig, Learner, configured, resume
 from mbmf_ros.control.checkpoint import EVALUATION, RUN_FILE
+from mbmf_ros.control.planners import planner_defaults
 from mbmf_ros.control.recipes import recipe
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.policy.observation import Observation
+from mbmf_ros.policy.recipes import ImitationConfig
 from mbmf_ros.robots import RobotSpec, robot
 
 
@@ -65,3 +68,21 @@ def teacher_of(learner: Learner, seed: int) -> Callable[[np.ndarray], np.ndarray
     controller = learner.controller(seed, evaluating=True)
     controller.config = dataclasses.replace(controller.config, replan_every=1)
     return lambda m: controller.act(m).action
+
+
+def check_expert(learner: Learner, config: ImitationConfig) -> None:
+    """Refuse, before hours of work, what the expert cannot do.
+
+    Raises:
+        MbmfError: its model's states are not what policies see, or its planner does not start from a plan.
+    """
+    model, planner = learner.model, learner.config.planner
+    assert model is not None
+    if not Observation(learner.spec).fits(model.profile):
+        if config.guided or config.improvement.rounds:
+            raise MbmfError(
+                f"the expert's model has the state profile {model.profile.name!r}, policies see 'body'; use --preset "
+                "paper, or --set guided=false improvement.rounds=0"
+            )
+    elif config.guided and config.rounds and "noise" not in vars(planner_defaults(planner)):
+        raise MbmfError(f"planner {planner!r} does not start from a plan; add --set guided=false")

@@ -19,11 +19,11 @@ import torch
 
 from mbmf_ros.control.algorithm import EVALUATION_EPISODES, Learner
 from mbmf_ros.control.checkpoint import RUN_FILE, completed, difference, model_info
-from mbmf_ros.control.planners import planner_defaults
 from mbmf_ros.data.store import Episode
 from mbmf_ros.dynamics.io import fingerprint, load_model, save_model
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.cloning import clone, mirrored
+from mbmf_ros.policy.expert import check_expert
 from mbmf_ros.policy.files import POLICY_FILE
 from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyActor
 from mbmf_ros.policy.improvement import improve
@@ -64,7 +64,7 @@ class Imitation:
         workers: int = 1,
         robot_name: str = "",
     ):
-        _check(learner, config)
+        check_expert(learner, config)
         self.robot_name = robot_name
         self.learner, self.config, self.seed, self.folder, self.workers = learner, config, seed, folder, workers
         self.source, self.learner_steps = source, learner.steps
@@ -90,25 +90,31 @@ class Imitation:
 
     def run(self, progress: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Clone, then DAgger, then improvement, then the choice; goes on from where it is."""
+        with Recorder(self.source, self.workers, self.robot_name) as recorder:
+            while len(self.curve) <= self.config.rounds:
+                self._round(lambda number: self._imitate(number, recorder), progress)
         improvement = self.config.improvement
         last = self.config.rounds + improvement.rounds
         while (number := len(self.curve)) <= last + bool(improvement.rounds and improvement.finalists):
-            started = time.monotonic()
-            if number <= self.config.rounds:
-                row = self._imitate(number)
-            else:
-                row = self._improve(number) if number <= last else self._decide(number)
-            returns = self.evaluate(_EVALUATION_SEED)
-            rollouts = load_rollouts(self.folder / "rollouts", self.spec)
-            steps = self.learner_steps + self.learner.config.action_repeat * sum(map(len, rollouts))
-            own = [rollout.value for rollout in rollouts if rollout.source == "expert"]
-            self.wall_s += time.monotonic() - started
-            row = {"round": number, **row, "steps": steps, "returns": returns, "return": float(np.mean(returns))}
-            row |= {"expert_return": float(np.mean(own)) if own else None, "wall_s": self.wall_s}
-            self.curve.append(row)
-            self._save()
-            if progress:
-                progress(row)
+            self._round(self._improve if number <= last else self._decide, progress)
+
+    def _round(
+        self, make: Callable[[int], dict[str, Any]], progress: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
+        """The next round: ``make`` it, evaluate, and keep what came out."""
+        started, number = time.monotonic(), len(self.curve)
+        row = make(number)
+        returns = self.evaluate(_EVALUATION_SEED)
+        rollouts = load_rollouts(self.folder / "rollouts", self.spec)
+        steps = self.learner_steps + self.learner.config.action_repeat * sum(map(len, rollouts))
+        own = [rollout.value for rollout in rollouts if rollout.source == "expert"]
+        self.wall_s += time.monotonic() - started
+        row = {"round": number, **row, "steps": steps, "returns": returns, "return": float(np.mean(returns))}
+        row |= {"expert_return": float(np.mean(own)) if own else None, "wall_s": self.wall_s}
+        self.curve.append(row)
+        self._save()
+        if progress:
+            progress(row)
 
     def evaluate(self, first_seed: int, episodes: int = EVALUATION_EPISODES) -> list[float]:
         """Returns of whole episodes of the policy's mean actions; they cost no budget and are not learnt from."""
@@ -117,10 +123,9 @@ class Imitation:
         seeds = [first_seed + 1000 * self.seed + episode for episode in range(episodes)]
         return [roll_out(self.env, actor, seed, steps, "policy").value for seed in seeds]
 
-    def _imitate(self, number: int) -> dict[str, Any]:
+    def _imitate(self, number: int, recorder: Recorder) -> dict[str, Any]:
         """Record what is to be imitated, and clone."""
-        with Recorder(self.source, self.workers, self.robot_name) as recorder:
-            recorder.record(self._wanted(number))
+        recorder.record(self._wanted(number))
         labels, error = self._fit(number)
         return {"stage": "clone" if number == 0 else "dagger", "labels": labels, "error": error}
 
@@ -280,21 +285,3 @@ class Imitation:
     def _kept(self, rounds: int) -> Path:
         """Where the policy after so many regressions is kept: written before ``run.json`` says that it counts."""
         return self.folder / f"policy_{rounds:02d}.safetensors"
-
-
-def _check(learner: Learner, config: ImitationConfig) -> None:
-    """Refuse, before hours of work, what the expert cannot do.
-
-    Raises:
-        MbmfError: its model's states are not what policies see, or its planner does not start from a plan.
-    """
-    model, planner = learner.model, learner.config.planner
-    assert model is not None
-    if not Observation(learner.spec).fits(model.profile):
-        if config.guided or config.improvement.rounds:
-            raise MbmfError(
-                f"the expert's model has the state profile {model.profile.name!r}, policies see 'body'; use --preset "
-                "paper, or --set guided=false improvement.rounds=0"
-            )
-    elif config.guided and config.rounds and "noise" not in vars(planner_defaults(planner)):
-        raise MbmfError(f"planner {planner!r} does not start from a plan; add --set guided=false")

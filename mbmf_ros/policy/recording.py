@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mbmf_ros.children import die_with
 from mbmf_ros.control.algorithm import Learner
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.expert import expert_of, open_run, teacher_of
@@ -25,7 +25,6 @@ from mbmf_ros.terminal import progress
 from mbmf_ros.threads import one_thread
 
 _opened: dict[Path, Learner] = {}  # in a worker
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,7 @@ class Recorder:
     def __init__(self, source: Path, workers: int, robot_name: str = ""):
         self.source, self.workers, self.robot_name = source, workers, robot_name
         self._pool: ProcessPoolExecutor | None = None
+        self._others = set(multiprocessing.active_children())
 
     def __enter__(self) -> Recorder:
         return self
@@ -80,7 +80,7 @@ class Recorder:
         if self._pool is None:
             return
         if kind is not None:  # nobody waits for rollouts that nobody wants any more
-            for worker in multiprocessing.active_children():
+            for worker in set(multiprocessing.active_children()) - self._others:
                 worker.terminate()
         self._pool.shutdown(cancel_futures=True)
 
@@ -94,8 +94,9 @@ class Recorder:
                     _record(self.source, self.robot_name, each)
                     report(done + 1)
                 return
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, context, initializer=_begin, initargs=(os.getpid(),))
+            if self._pool is None:
+                context = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(self.workers, context, initializer=_begin, initargs=(os.getpid(),))
             usual = signal.signal(signal.SIGINT, signal.SIG_IGN)  # new processes have it from their first moment
             try:
                 tasks = [self._pool.submit(_record, self.source, self.robot_name, each) for each in wanted]
@@ -112,11 +113,7 @@ class Recorder:
 
 def _begin(parent: int) -> None:
     """In a new process: Ctrl-C is for the first one, which ends this one; so does its death."""
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:  # on Linux
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
+    die_with(parent)
     one_thread()
 
 
