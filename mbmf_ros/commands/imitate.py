@@ -71,8 +71,9 @@ class Imitate:
             CONSOLE.print(f"interrupted; what was recorded is kept in {folder}: the same command goes on from there")
             raise
         outcome = imitation.outcome
+        chosen = outcome.get("chosen", outcome["round"])
         CONSOLE.print(
-            f"{learner.spec.name}, {learner.task}: return {outcome['return']:.1f} (round {outcome['round']}) after "
+            f"{learner.spec.name}, {learner.task}: return {outcome['return']:.1f} (round {chosen}) after "
             f"{imitation.steps} steps in all, kept in {folder / POLICY_FILE}",
             soft_wrap=True,
         )
@@ -85,7 +86,7 @@ class Imitate:
             "steps": imitation.steps,
             "final_return": outcome["return"],
             "final_returns": outcome["returns"],
-            "outcome": outcome["round"],
+            "outcome": chosen,
             "curve": imitation.curve,
             "wall_s": imitation.wall_s,
             "command": command_line(self),
@@ -102,7 +103,7 @@ def _tell(row: dict) -> None:
         values = row["rollout_returns"]
         what, more = "improved in the model", f"its {len(values)} rollouts {sum(values) / len(values):.1f}"
     elif row["stage"] == "choose":
-        what, more = "chosen", f"of {len(row['finalists'])} policies by further rollouts"
+        what, more = f"round {row['chosen']} chosen", f"of {len(row['finalists'])} by further rollouts"
     else:
         what = "cloned" if row["stage"] == "clone" else f"DAgger {row['round']}"
         more = f"error {row['error']:.3f} over {row['labels']} labels"

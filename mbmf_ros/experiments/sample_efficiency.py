@@ -4,9 +4,9 @@
 ``finetune`` and ``baseline`` wrote with ``--json``, and writes beside the first file
 
 - ``curves.csv``: a row per run and evaluation;
-- ``stages.csv``: per robot, task, stage and budget, what its result returns, over seeds;
+- ``stages.csv``: per stage and its settings, what its result returns, over seeds;
 - ``summary.csv``: per robot, task and share of the baseline's return, the steps to it;
-- ``model_based.csv``: per evaluation of Algorithm 1, the steps that the baseline needs for the same return;
+- ``model_based.csv``: per budget of Algorithm 1, the steps that the baseline needs for the same return;
 - ``handover.csv``: per fine-tuned policy, what is left of its return while TRPO or SAC begin;
 - ``curves.png``: return against steps on a logarithmic axis, as in the paper's figure 7.
 
@@ -15,7 +15,6 @@ Runs of the same robot, task and seed are stages of one Mb-Mf run: each begins w
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +25,19 @@ import numpy as np
 
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.experiments.learning_curves import write_table
+from mbmf_ros.experiments.mbmf_results import (
+    HANDOVER,
+    MODEL_BASED,
+    STAGES,
+    evaluations,
+    first_reached,
+    handover_rows,
+    model_based_rows,
+    read_runs,
+    stage_of,
+    stage_rows,
+)
 
-STAGES = ("robot", "task", "stage", "budget", "seeds", "steps", "return", "return_std", "lowest_seed", "highest_seed")
 CURVES = ("robot", "task", "seed", "method", "stage", "steps", "return")
 SUMMARY = (
     "robot",
@@ -45,48 +55,6 @@ SUMMARY = (
     "times_fewer",
 )
 SHARES = (0.5, 0.9)
-MODEL_BASED = (
-    "robot",
-    "task",
-    "steps",
-    "seeds",
-    "return",
-    "return_std",
-    "baseline_seeds",
-    "baseline_reached",
-    "baseline_steps_to",
-    "times_fewer",
-)
-HANDOVER = (
-    "robot",
-    "task",
-    "learner",
-    "seed",
-    "source_steps",
-    "return",
-    "lowest_return",
-    "share",
-    "lowest_stochastic_return",
-    "stochastic_share",
-    "std",
-    "steps",
-    "final_return",
-)
-HANDOVER_STEPS = 50_000  # of model-free learning; what comes later is no hand-over
-
-
-def stage_of(run: Mapping[str, Any]) -> str:
-    """Which command made a result."""
-    if "learner" in run:
-        return "finetune" if "source" in run else "baseline"
-    return "imitate" if "expert" in run else "learn"
-
-
-def evaluations(run: Mapping[str, Any]) -> list[tuple[int, float]]:
-    """Steps and returns of the evaluations of whole episodes; of Algorithm 1 only the final model is evaluated."""
-    if stage_of(run) == "learn":
-        return [(run["steps"], run["final_return"])]
-    return [(row["steps"], row["return"]) for row in run["curve"]]
 
 
 def curve_rows(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -98,26 +66,6 @@ def curve_rows(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         about = {key: run[key] for key in ("robot", "task", "seed")}
         rows += [{**about, "method": method, "stage": stage, "steps": s, "return": r} for s, r in evaluations(run)]
     return sorted(rows, key=lambda row: (row["robot"], row["task"], row["method"], row["seed"], row["steps"]))
-
-
-def stage_rows(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row per robot, task, stage and budget: mean and standard deviation over seeds of the final returns."""
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
-    for run in runs:
-        groups[run["robot"], run["task"], stage_of(run), run.get("budget") or 0].append(run)
-    out = []
-    for key, members in sorted(groups.items()):
-        values = [run["final_return"] for run in members]
-        row = dict(zip(STAGES[:4], key, strict=True)) | {"seeds": len(values), "return": float(np.mean(values))}
-        row |= {"steps": round(np.mean([run["steps"] for run in members])), "lowest_seed": float(min(values))}
-        row |= {"highest_seed": float(max(values))}
-        out.append(row | {"return_std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0})
-    return out
-
-
-def first_reached(curve: Iterable[tuple[float, float]], wanted: float) -> float:
-    """Steps at the first evaluation with a return of ``wanted`` or more; NaN: none."""
-    return next((float(steps) for steps, value in curve if value >= wanted), float("nan"))
 
 
 def at_the_end(curve: Sequence[tuple[float, float]]) -> float:
@@ -156,51 +104,6 @@ def summary_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             row["times_fewer"] = row["baseline_steps_to"] / row["mbmf_steps_to"] if everybody else None
             out.append(row)
     return out
-
-
-def model_based_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row per robot, task and number of steps after which Algorithm 1 was evaluated: its mean return over seeds, and
-    the steps after which the baseline's evaluations first reach that.
-
-    A baseline that does not counts with all the steps that it made, so ``times_fewer`` is then more than it says.
-    """
-    free, ours = defaultdict(list), defaultdict(list)
-    for row in rows:
-        if row["stage"] == "learn":
-            ours[row["robot"], row["task"], row["steps"]].append(row["return"])
-        elif row["method"] == "trpo":
-            free[row["robot"], row["task"], row["seed"]].append((row["steps"], row["return"]))
-    out = []
-    for (robot, task, steps), returns in sorted(ours.items()):
-        curves = [curve for key, curve in free.items() if key[:2] == (robot, task)]
-        if not curves:
-            continue
-        mean = float(np.mean(returns))
-        to = np.array([first_reached(curve, mean) for curve in curves])
-        needed = float(np.where(np.isfinite(to), to, [curve[-1][0] for curve in curves]).mean())
-        row = {"robot": robot, "task": task, "steps": steps, "seeds": len(returns), "return": mean}
-        row |= {"return_std": float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0}
-        row |= {"baseline_seeds": len(curves), "baseline_reached": int(np.isfinite(to).sum())}
-        out.append(row | {"baseline_steps_to": needed, "times_fewer": needed / steps})
-    return out
-
-
-def handover_rows(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row per fine-tuned policy: its return at first, and the lowest of the evaluations, and of the returns with the
-    noise it learns with, over the first :data:`HANDOVER_STEPS`."""
-    out = []
-    for run in runs:
-        if stage_of(run) != "finetune":
-            continue
-        first, *later = run["curve"]
-        later = [row for row in later if row["steps"] <= first["steps"] + HANDOVER_STEPS]
-        noisy = [row["stochastic_return"] for row in later if row["stochastic_return"] is not None]
-        lowest, begun = min([row["return"] for row in later], default=None), first["return"]
-        row = {key: run[key] for key in ("robot", "task", "learner", "seed", "source_steps", "steps", "final_return")}
-        row |= {"return": begun, "lowest_return": lowest, "lowest_stochastic_return": min(noisy, default=None)}
-        row |= {"share": lowest / begun if lowest is not None else None, "std": run["notes"].get("std")}
-        out.append(row | {"stochastic_share": min(noisy) / begun if noisy else None})
-    return sorted(out, key=lambda row: tuple(row[key] for key in HANDOVER[:4]))
 
 
 def plot(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
@@ -245,14 +148,7 @@ def main(arguments: list[str]) -> int:
             raise MbmfError(
                 "expected result files: python -m mbmf_ros.experiments.sample_efficiency results/mbmf/*.json"
             )
-        runs = []
-        for file in files:
-            try:
-                runs.append(json.loads(file.read_text("utf-8")))
-                evaluations(runs[-1])
-                _ = [runs[-1][key] for key in ("robot", "task", "seed", "steps", "final_return")]
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                raise MbmfError(f"{file}: expected a result of `mbmf ... --json` ({error!r})") from error
+        runs = read_runs(files)
     except MbmfError as error:
         print(error, file=sys.stderr)
         return 2
@@ -260,7 +156,7 @@ def main(arguments: list[str]) -> int:
     write_table(folder / "curves.csv", CURVES, rows)
     write_table(folder / "stages.csv", STAGES, stage_rows(runs))
     write_table(folder / "summary.csv", SUMMARY, summary_rows(rows))
-    write_table(folder / "model_based.csv", MODEL_BASED, model_based_rows(rows))
+    write_table(folder / "model_based.csv", MODEL_BASED, model_based_rows(runs))
     write_table(folder / "handover.csv", HANDOVER, handover_rows(runs))
     plot(rows, folder / "curves.png")
     return 0

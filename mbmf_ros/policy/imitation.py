@@ -1,5 +1,5 @@
 """Imitating the planner: behaviour cloning of its rollouts, then DAgger, in which it says what it would have done; then
-improvement in the learned model.
+improvement in the learned model, and a choice among the policies that this gave.
 
 Every rollout is a file of its own and depends on the seed, its number and the policy that acts only, so a run may be
 killed at any time and goes on as if it had not been; how many processes record makes no difference.
@@ -85,7 +85,7 @@ class Imitation:
 
     @property
     def steps(self) -> int:
-        """Environment steps so far: those of the expert's run, of its recorded rollouts and of DAgger."""
+        """Environment steps so far: those of the expert's run and of all recorded rollouts."""
         return self.curve[-1]["steps"] if self.curve else self.learner_steps
 
     def run(self, progress: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -95,8 +95,9 @@ class Imitation:
                 self._round(lambda number: self._imitate(number, recorder), progress)
         improvement = self.config.improvement
         last = self.config.rounds + improvement.rounds
-        while (number := len(self.curve)) <= last + bool(improvement.rounds and improvement.finalists):
-            self._round(self._improve if number <= last else self._decide, progress)
+        choices = min(improvement.rounds, improvement.finalists)
+        while (number := len(self.curve)) <= last + (choices > 1):
+            self._round(self._improve if number <= last else self._choose, progress)
 
     def _round(
         self, make: Callable[[int], dict[str, Any]], progress: Callable[[dict[str, Any]], None] | None = None
@@ -145,13 +146,13 @@ class Imitation:
         self.learner.aggregate(self._episodes([number]), number)
         return {"stage": "improve", "imagined_reward": imagined, "rollout_returns": values}
 
-    def _decide(self, number: int) -> dict[str, Any]:
+    def _choose(self, number: int) -> dict[str, Any]:
         """Let the policies that did best act again, and take the best: few rollouts say little, the luckiest least."""
         config = self.config.improvement
         rng = np.random.default_rng([self.seed, number, 9])
         rounds = [row for row in self.curve if row["stage"] == "improve"]
         rounds.sort(key=lambda row: -np.mean(row["rollout_returns"]))
-        best, finalists = -np.inf, []
+        best, chosen, finalists = -np.inf, 0, []
         for row in rounds[: config.finalists]:
             policy = load_policy(self._kept(row["round"] + 1), self.spec)[0]
             begin, values = len(finalists) * config.final_episodes, []
@@ -159,8 +160,8 @@ class Imitation:
                 values.append(self._act(policy, self._file("rollouts", number, index), int(rng.integers(2**31))).value)
             finalists.append({"round": row["round"], "rollout_returns": values})
             if np.mean(values) > best:
-                best, self.policy = np.mean(values), policy
-        return {"stage": "choose", "finalists": finalists}
+                best, chosen, self.policy = np.mean(values), row["round"], policy
+        return {"stage": "choose", "chosen": chosen, "finalists": finalists}
 
     def _act(self, policy: GaussianPolicy, file: Path, seed: int) -> Rollout:
         """A whole episode of a policy, recorded unless it was already."""
@@ -236,7 +237,7 @@ class Imitation:
             save_model(self._model(len(self.curve)), self.learner.model, model_info(self.learner, self.identity))
         state = {"identity": self.identity, "curve": self.curve, "wall_s": self.wall_s}
         write_whole(self.folder / RUN_FILE, json.dumps(state).encode())
-        self._choose()
+        self._write_outcome()
         if improving:
             self._model(len(self.curve) - 1).unlink(missing_ok=True)
 
@@ -252,7 +253,7 @@ class Imitation:
         improved = [row for row in self.curve if row["stage"] == "improve"]
         return max(improved, key=lambda row: np.mean(row["rollout_returns"])) if improved else self.curve[-1]
 
-    def _choose(self) -> None:
+    def _write_outcome(self) -> None:
         policy, info = load_policy(self._kept(self.outcome["round"] + 1), self.spec)
         save_policy(self.folder / POLICY_FILE, policy, dataclasses.replace(info, steps=self.steps))
 
@@ -274,7 +275,7 @@ class Imitation:
             for episode in self._episodes(range(len(self.curve))):
                 self.learner.own.add(episode)
             self.learner.model = load_model(self._model(len(self.curve)), self.spec)[0]
-        self._choose()
+        self._write_outcome()
 
     def _file(self, folder: str, number: int, index: int) -> Path:
         return self.folder / folder / f"{number:02d}_{index:04d}.safetensors"

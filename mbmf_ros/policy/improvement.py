@@ -43,8 +43,8 @@ class ImprovementConfig(Ranged):
         real_steps: environment steps per round in which the policy acts.
         tilt: cost per radian of tilt, instead of the planner's; negative: the planner's.
         speed_cap_mps: instead of the planner's; 0: the planner's.
-        finalists: policies of so many rounds, those whose rollouts returned most, act again before one is chosen; 0:
-            the rollouts of the rounds decide, a few each.
+        finalists: policies of so many rounds, those whose rollouts returned most, act again before one is chosen; less
+            than 2: the rollouts of the rounds decide, a few each.
         final_episodes: episodes of each finalist; they count.
     """
 

@@ -161,7 +161,7 @@ def load_rollouts(folder: Path, spec: RobotSpec) -> list[Rollout]:
 
 
 def labelled(folder: Path, rounds: Iterable[int], spec: RobotSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Measurements (N, nm) and labels (N, nu) of some rounds' rollouts and replays.
+    """Measurements (N, nm) and labels (N, nu) of some rounds' rollouts and replays, as far as an expert was asked.
 
     Raises:
         MbmfError: see :func:`load_rollout`.
@@ -170,7 +170,7 @@ def labelled(folder: Path, rounds: Iterable[int], spec: RobotSpec) -> tuple[np.n
     for number in rounds:
         for path in sorted((folder / "rollouts").glob(f"{number:02d}_*.safetensors")):
             rollout = load_rollout(path, spec)
-            m.append(rollout.measurements[:-1])
+            m.append(rollout.measurements[: len(rollout.labels)])
             u.append(rollout.labels)
         for path in sorted((folder / "replays").glob(f"{number:02d}_*.safetensors")):
             replay = load_labels(path, spec)

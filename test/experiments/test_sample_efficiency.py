@@ -52,7 +52,11 @@ def test_steps_to_shares_of_the_baselines_return(tmp_path: Path):
 
 def test_what_was_not_reached_by_all_seeds_is_not_compared(tmp_path: Path):
     runs = results()
-    runs["second"] = {**runs["finetune"], "seed": 1, "curve": [{"steps": 150, "return": 60.0}]}
+    runs["second"] = {
+        **runs["finetune"],
+        "seed": 1,
+        "curve": [{"steps": 150, "return": 60.0, "stochastic_return": None}],
+    }
     half, most = run(tmp_path, runs)
     assert (half["mbmf_seeds"], half["mbmf_reached"], half["mbmf_steps_to"]) == ("2", "2", "135")
     assert (most["mbmf_reached"], most["mbmf_steps_to"], most["times_fewer"]) == ("1", "200", "")
@@ -60,18 +64,21 @@ def test_what_was_not_reached_by_all_seeds_is_not_compared(tmp_path: Path):
 
 def test_steps_of_the_baseline_to_what_the_model_alone_returns(tmp_path: Path):
     runs = results()
-    runs["early"] = {**runs["learn"], "steps": 40, "final_return": 20.0}
-    runs["other"] = {**runs["learn"], "seed": 1, "final_return": 300.0}
+    runs["early"] = {**runs["learn"], "steps": 40, "budget": 40, "final_return": 20.0}
+    runs["other"] = {**runs["learn"], "seed": 1, "steps": 98, "final_return": 300.0}
     run(tmp_path, runs)
     early, late = table(tmp_path / "model_based.csv")
-    assert (early["steps"], early["return"], early["baseline_steps_to"], early["times_fewer"]) == (
+    assert (early["steps"], early["return"], early["baseline_steps_at_least"], early["times_fewer_at_least"]) == (
         "40",
         "20",
         "500",
         "12.5",
     )
     assert (late["seeds"], late["return"], late["baseline_reached"]) == ("2", "170", "0")
-    assert (late["baseline_steps_to"], late["times_fewer"]) == ("1000", "10")  # at least: it never got there
+    assert (late["baseline_steps_at_least"], late["times_fewer_at_least"]) == (
+        "1000",
+        "10.101",
+    )
 
 
 def test_returns_of_every_stage_over_seeds(tmp_path: Path):
@@ -83,7 +90,7 @@ def test_returns_of_every_stage_over_seeds(tmp_path: Path):
     assert set(rows) == {("learn", "40"), ("learn", "100"), ("imitate", "0"), ("finetune", "0"), ("baseline", "1000")}
     both = rows["learn", "100"]
     assert (both["seeds"], both["steps"], both["return"], both["return_std"]) == ("2", "101", "50", "14.142")
-    assert (both["lowest_seed"], both["highest_seed"]) == ("40", "60")
+    assert (both["lowest_return"], both["highest_return"]) == ("40", "60")
 
 
 def test_what_the_hand_over_keeps_of_the_return(tmp_path: Path):
@@ -92,6 +99,24 @@ def test_what_the_hand_over_keeps_of_the_return(tmp_path: Path):
     assert (row["return"], row["lowest_return"], row["share"]) == ("54", "51.3", "0.95")
     assert (row["lowest_stochastic_return"], row["stochastic_share"]) == ("40.5", "0.75")
     assert (row["steps"], row["final_return"], row["std"]) == ("60000", "97", "0.1")
+
+
+def test_a_hand_over_that_is_evaluated_late_or_begins_with_nothing(tmp_path: Path):
+    runs = results()
+    late = {**runs["finetune"], "seed": 1, "preset": "paper"}
+    late["curve"] = [{"steps": s, "return": r, "stochastic_return": None} for s, r in [(120, -5.0), (200_000, 3.0)]]
+    run(tmp_path, {**runs, "late": late})
+    row = next(row for row in table(tmp_path / "handover.csv") if row["seed"] == "1")
+    assert (row["preset"], row["lowest_return"], row["share"], row["stochastic_share"]) == ("paper", "3", "", "")
+
+
+def test_two_results_of_the_same_are_not_two_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    files = []
+    for name in ("one", "two"):
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps(results()["learn"]))
+    assert sample_efficiency.main([str(file) for file in files]) == 2
+    assert "leave one out" in capsys.readouterr().err
 
 
 def test_what_is_no_result_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

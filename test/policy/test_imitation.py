@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ import torch
 from mbmf_ros.config import override
 from mbmf_ros.control.algorithm import LearnConfig, configured, resume
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.policy import imitation
 from mbmf_ros.policy.expert import open_run
 from mbmf_ros.policy.files import POLICY_FILE
 from mbmf_ros.policy.imitation import Imitation
 from mbmf_ros.policy.io import load_policy
 from mbmf_ros.policy.recipes import ImitationConfig, imitation_recipe
-from mbmf_ros.policy.rollouts import load_labels, load_rollouts
+from mbmf_ros.policy.rollouts import Rollout, load_labels, load_rollouts
 from mbmf_ros.robots import robot
 
 torch.set_num_threads(1)
@@ -104,16 +106,24 @@ def test_finalists_act_again_and_the_best_is_the_result(source: Path, tmp_path: 
     last = run.curve[-1]
     assert [row["stage"] for row in run.curve[2:]] == ["improve"] * 3 + ["choose"]
     means = {row["round"]: np.mean(row["rollout_returns"]) for row in run.curve[2:-1]}
+    assert last["chosen"] in [each["round"] for each in last["finalists"]]
     assert [each["round"] for each in last["finalists"]] == sorted(means, key=lambda number: -means[number])[:2]
     made = load_rollouts(tmp_path / "rollouts", SPEC)[-6:]
     returns = [value for each in last["finalists"] for value in each["rollout_returns"]]
     assert returns == [rollout.value for rollout in made]
     assert last["steps"] == run.curve[-2]["steps"] + sum(map(len, made))  # they count
     best = max(last["finalists"], key=lambda each: np.mean(each["rollout_returns"]))
+    assert last["chosen"] == best["round"]
     kept, _ = load_policy(tmp_path / f"policy_{best['round'] + 1:02d}.safetensors", SPEC)
     policy, _ = load_policy(tmp_path / POLICY_FILE, SPEC)
     assert all(torch.equal(a, b) for a, b in zip(policy.parameters(), kept.parameters(), strict=True))
     assert run.outcome == last
+
+
+def test_one_finalist_need_not_act_again(source: Path, tmp_path: Path):
+    run = begin(source, tmp_path, override(QUICK, {"rounds": 0, "improvement": {"rounds": 2, "finalists": 1}}))
+    run.run()
+    assert [row["stage"] for row in run.curve] == ["clone", "improve", "improve"]
 
 
 def test_the_labels_of_a_rollout_are_the_experts_and_without_noise(source: Path, tmp_path: Path):
@@ -143,6 +153,30 @@ def test_a_killed_run_goes_on_exactly(source: Path, tmp_path: Path, killed_after
     again.run()
     assert timeless(again.curve) == timeless(whole.curve)
     assert all(torch.equal(weights(again)[name], weights(whole)[name]) for name in weights(whole))
+
+
+def test_a_run_killed_while_it_chooses_goes_on_exactly(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config = override(QUICK, {"rounds": 0, "improvement": {"finalists": 2, "final_episodes": 2}})
+    whole = begin(source, tmp_path / "whole", config)
+    whole.run()
+    acted = imitation.recorded
+
+    def die(path: Path, *args: Any) -> Rollout:
+        if path.name == "03_0003.safetensors":
+            raise KilledError
+        return acted(path, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(imitation, "recorded", die)
+        with pytest.raises(KilledError):
+            begin(source, tmp_path / "cut", config).run()
+    begin(source, tmp_path / "cut", config).run()
+    again = begin(source, tmp_path / "cut", config)
+    assert timeless(again.curve) == timeless(whole.curve)
+    again.run()  # nothing is left to do
+    assert len(again.curve) == 4
+    one, other = (load_policy(tmp_path / name / POLICY_FILE, SPEC)[0] for name in ("whole", "cut"))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
 def test_how_many_processes_record_makes_no_difference(source: Path, tmp_path: Path):
