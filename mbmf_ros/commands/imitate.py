@@ -99,9 +99,9 @@ class Imitate:
 
 def _tell(row: dict) -> None:
     expert = "" if row["expert_return"] is None else f" (expert {row['expert_return']:.1f})"
-    if row["stage"] == "improve":
-        values = row["rollout_returns"]
-        what, more = "improved in the model", f"its {len(values)} rollouts {sum(values) / len(values):.1f}"
+    if row["stage"] in ("act", "improve"):
+        values, what = row["rollout_returns"], "improved in the model" if row["stage"] == "improve" else "acted"
+        more = f"its {len(values)} rollouts {sum(values) / len(values):.1f}"
     elif row["stage"] == "choose":
         what, more = f"round {row['chosen']} chosen", f"of {len(row['finalists'])} by further rollouts"
     else:

@@ -35,6 +35,7 @@ from mbmf_ros.policy.rollouts import Rollout, labelled, load_rollout, load_rollo
 from mbmf_ros.whole_file import write_whole
 
 _REPLAYED_AT_ONCE = 250  # a file
+_CANDIDATES = ("act", "improve")  # stages whose policies act, and may be the result
 _EVALUATION_SEED = 2_000_000  # start states of evaluations are never those of learning
 
 
@@ -89,19 +90,18 @@ class Imitation:
         return self.curve[-1]["steps"] if self.curve else self.learner_steps
 
     def run(self, progress: Callable[[dict[str, Any]], None] | None = None) -> None:
-        """Clone, then DAgger, then improvement, then the choice; goes on from where it is."""
+        """Clone, then DAgger, then, if wanted, improvement and the choice; goes on from where it is."""
         with Recorder(self.source, self.workers, self.robot_name) as recorder:
             while len(self.curve) <= self.config.rounds:
                 self._round(lambda number: self._imitate(number, recorder), progress)
         improvement = self.config.improvement
-        last = self.config.rounds + improvement.rounds
-        choices = min(improvement.rounds, improvement.finalists)
-        while (number := len(self.curve)) <= last + (choices > 1):
-            self._round(self._improve if number <= last else self._choose, progress)
+        if not improvement.rounds:
+            return
+        stages = [self._act, *[self._improve] * improvement.rounds, *[self._choose] * (improvement.finalists > 1)]
+        while (number := len(self.curve)) - self.config.rounds <= len(stages):
+            self._round(stages[number - self.config.rounds - 1], progress)
 
-    def _round(
-        self, make: Callable[[int], dict[str, Any]], progress: Callable[[dict[str, Any]], None] | None = None
-    ) -> None:
+    def _round(self, make: Callable[[int], dict[str, Any]], progress: Callable[[dict[str, Any]], None] | None) -> None:
         """The next round: ``make`` it, evaluate, and keep what came out."""
         started, number = time.monotonic(), len(self.curve)
         row = make(number)
@@ -132,40 +132,53 @@ class Imitation:
 
     def _improve(self, number: int) -> dict[str, Any]:
         """Make the policy better in the model, let it act, and learn from that."""
-        config = self.config.improvement
-        if number == self.config.rounds + 1:
-            self.learner.aggregate(self._episodes(range(number)), number)
         assert self.policy is not None
         rng = np.random.default_rng([self.seed, number, 9])
-        imagined = improve(self.policy, self.learner, config, int(rng.integers(2**31)))
-        steps, values = 0, []
-        while steps < config.real_steps:  # whole episodes: their returns tell how good it is
-            made = self._act(self.policy, self._file("rollouts", number, len(values)), int(rng.integers(2**31)))
-            steps += self.learner.config.action_repeat * len(made)
-            values.append(made.value)
+        imagined = improve(self.policy, self.learner, self.config.improvement, int(rng.integers(2**31)))
+        values = self._rollouts(number, rng)
         self.learner.aggregate(self._episodes([number]), number)
         return {"stage": "improve", "imagined_reward": imagined, "rollout_returns": values}
+
+    def _act(self, number: int) -> dict[str, Any]:
+        """Let the policy that imitates act, and the model learn from everything so far.
+
+        What improvement makes of the policy has to be better than this: it may also be worse.
+        """
+        values = self._rollouts(number, np.random.default_rng([self.seed, number, 9]))
+        self.learner.aggregate(self._episodes(range(number + 1)), number)
+        return {"stage": "act", "rollout_returns": values}
+
+    def _rollouts(self, number: int, rng: np.random.Generator) -> list[float]:
+        """Returns of whole episodes of the policy, of ``real_steps`` together: they tell how good it is."""
+        assert self.policy is not None
+        steps, values = 0, []
+        while steps < self.config.improvement.real_steps:
+            made = self._roll_out(self.policy, number, len(values), int(rng.integers(2**31)))
+            steps += self.learner.config.action_repeat * len(made)
+            values.append(made.value)
+        return values
 
     def _choose(self, number: int) -> dict[str, Any]:
         """Let the policies that did best act again, and take the best: few rollouts say little, the luckiest least."""
         config = self.config.improvement
         rng = np.random.default_rng([self.seed, number, 9])
-        rounds = [row for row in self.curve if row["stage"] == "improve"]
+        rounds = [row for row in self.curve if row["stage"] in _CANDIDATES]
         rounds.sort(key=lambda row: -np.mean(row["rollout_returns"]))
         best, chosen, finalists = -np.inf, 0, []
         for row in rounds[: config.finalists]:
             policy = load_policy(self._kept(row["round"] + 1), self.spec)[0]
             begin, values = len(finalists) * config.final_episodes, []
             for index in range(begin, begin + config.final_episodes):
-                values.append(self._act(policy, self._file("rollouts", number, index), int(rng.integers(2**31))).value)
+                values.append(self._roll_out(policy, number, index, int(rng.integers(2**31))).value)
             finalists.append({"round": row["round"], "rollout_returns": values})
             if np.mean(values) > best:
                 best, chosen, self.policy = np.mean(values), row["round"], policy
         return {"stage": "choose", "chosen": chosen, "finalists": finalists}
 
-    def _act(self, policy: GaussianPolicy, file: Path, seed: int) -> Rollout:
+    def _roll_out(self, policy: GaussianPolicy, number: int, index: int, seed: int) -> Rollout:
         """A whole episode of a policy, recorded unless it was already."""
-        return recorded(file, self.env, PolicyActor(self.spec, policy), seed, self.env.reward.steps, "policy")
+        file, actor = self._file("rollouts", number, index), PolicyActor(self.spec, policy)
+        return recorded(file, self.env, actor, seed, self.env.reward.steps, "policy")
 
     def _episodes(self, rounds: Iterable[int]) -> list[Episode]:
         """What was recorded in some rounds, to learn from."""
@@ -231,27 +244,26 @@ class Imitation:
             extra={"by": "mbmf imitate", "identity": self.identity, "return": self.curve[-1]["return"]},
         )
         save_policy(self._kept(len(self.curve)), self.policy, info)
-        improving = len(self.curve) > self.config.rounds + 1
-        if improving:
-            assert self.learner.model is not None
-            save_model(self._model(len(self.curve)), self.learner.model, model_info(self.learner, self.identity))
+        model = self.learner.model if len(self.curve) > self.config.rounds + 1 else None  # learnt from what followed
+        if model is not None:
+            save_model(self._model(len(self.curve)), model, model_info(self.learner, self.identity))
         state = {"identity": self.identity, "curve": self.curve, "wall_s": self.wall_s}
         write_whole(self.folder / RUN_FILE, json.dumps(state).encode())
         self._write_outcome()
-        if improving:
+        if model is not None:
             self._model(len(self.curve) - 1).unlink(missing_ok=True)
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """The row of the policy that is the result: the last one, or, unless one of those improved in the model was
-        chosen, the one of these whose own rollouts returned most.
+        """The row of the policy that is the result: the last one, or, of those that acted by themselves and unless one
+        was chosen, the one whose rollouts returned most.
 
         These rollouts are part of the budget; the evaluations, which are not, decide nothing.
         """
         if self.curve[-1]["stage"] == "choose":
             return self.curve[-1]
-        improved = [row for row in self.curve if row["stage"] == "improve"]
-        return max(improved, key=lambda row: np.mean(row["rollout_returns"])) if improved else self.curve[-1]
+        acted = [row for row in self.curve if row["stage"] in _CANDIDATES]
+        return max(acted, key=lambda row: np.mean(row["rollout_returns"])) if acted else self.curve[-1]
 
     def _write_outcome(self) -> None:
         policy, info = load_policy(self._kept(self.outcome["round"] + 1), self.spec)
@@ -270,8 +282,7 @@ class Imitation:
         if identity != self.identity:
             raise MbmfError(f"{self.folder} holds another run: {difference(identity, self.identity)}; choose another")
         self.policy, _ = load_policy(self._kept(len(self.curve)), self.spec)
-        improved = len(self.curve) - 1 - self.config.rounds
-        if improved > 0:
+        if len(self.curve) > self.config.rounds + 1:
             for episode in self._episodes(range(len(self.curve))):
                 self.learner.own.add(episode)
             self.learner.model = load_model(self._model(len(self.curve)), self.spec)[0]

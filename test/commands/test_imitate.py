@@ -47,9 +47,9 @@ def test_it_imitates_writes_its_result_and_goes_on(source: Path, tmp_path: Path,
     assert main([*command, "--set", *IMITATE]) == 0
     folder = source.with_name("run_imitate_default_4")
     result = json.loads((tmp_path / "out.json").read_text())
-    assert result["steps"] == 180 + 333 + 10 + 333
-    assert [row["stage"] for row in result["curve"]] == ["clone", "dagger", "improve"]
-    assert result["final_return"] == result["curve"][-1]["return"]
+    assert result["steps"] == 180 + 333 + 10 + 2 * 333
+    assert [row["stage"] for row in result["curve"]] == ["clone", "dagger", "act", "improve"]
+    assert result["final_return"] == result["curve"][result["outcome"]]["return"]
     assert result["robot"] == robot("swimmer").name
     assert result["command"].startswith(f"mbmf imitate --source {source}")
     assert (folder / "policy.safetensors").is_file()
@@ -57,7 +57,7 @@ def test_it_imitates_writes_its_result_and_goes_on(source: Path, tmp_path: Path,
     assert "cloned" in said
     assert "improved in the model" in said
     assert main([*command, "--set", *IMITATE]) == 0  # nothing left to do
-    assert "goes on after round 2" in capsys.readouterr().err
+    assert "goes on after round 3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_stages_and_steps(source: Path, tmp_path: Path):
     run = begin(source, tmp_path)
     assert run.steps == 320
     run.run()
-    assert [row["stage"] for row in run.curve] == ["clone", "dagger", "improve", "improve"]
+    assert [row["stage"] for row in run.curve] == ["clone", "dagger", "act", "improve", "improve"]
     rollouts = load_rollouts(tmp_path / "rollouts", SPEC)
     assert [rollout.source for rollout in rollouts][:3] == ["expert", "expert", "policy"]
     assert run.curve[0]["steps"] == 320 + sum(map(len, rollouts[:2]))
@@ -104,7 +104,7 @@ def test_finalists_act_again_and_the_best_is_the_result(source: Path, tmp_path: 
     run = begin(source, tmp_path, config)
     run.run()
     last = run.curve[-1]
-    assert [row["stage"] for row in run.curve[2:]] == ["improve"] * 3 + ["choose"]
+    assert [row["stage"] for row in run.curve[2:]] == ["act", *["improve"] * 3, "choose"]
     means = {row["round"]: np.mean(row["rollout_returns"]) for row in run.curve[2:-1]}
     assert last["chosen"] in [each["round"] for each in last["finalists"]]
     assert [each["round"] for each in last["finalists"]] == sorted(means, key=lambda number: -means[number])[:2]
@@ -120,10 +120,21 @@ def test_finalists_act_again_and_the_best_is_the_result(source: Path, tmp_path: 
     assert run.outcome == last
 
 
+def test_a_policy_that_improvement_spoils_is_the_result_as_it_was(source: Path, tmp_path: Path):
+    harm = {"rounds": 2, "updates": 20, "learning_rate": 1.0, "max_gradient": 1e6}
+    run = begin(source, tmp_path, override(QUICK, {"clone": {"min_updates": 300}, "improvement": harm}))
+    run.run()
+    acted, *improved = (np.mean(row["rollout_returns"]) for row in run.curve[2:])
+    assert acted > max(improved)
+    assert run.outcome["stage"] == "act"
+    before, after = (load_policy(tmp_path / name, SPEC)[0] for name in ("policy_02.safetensors", POLICY_FILE))
+    assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
+
+
 def test_one_finalist_need_not_act_again(source: Path, tmp_path: Path):
     run = begin(source, tmp_path, override(QUICK, {"rounds": 0, "improvement": {"rounds": 2, "finalists": 1}}))
     run.run()
-    assert [row["stage"] for row in run.curve] == ["clone", "improve", "improve"]
+    assert [row["stage"] for row in run.curve] == ["clone", "act", "improve", "improve"]
 
 
 def test_the_labels_of_a_rollout_are_the_experts_and_without_noise(source: Path, tmp_path: Path):
@@ -134,7 +145,7 @@ def test_the_labels_of_a_rollout_are_the_experts_and_without_noise(source: Path,
         assert 0.1 < noise.std() < 0.5
 
 
-@pytest.mark.parametrize("killed_after", [1, 2, 3, 4])
+@pytest.mark.parametrize("killed_after", [1, 2, 3, 4, 5])
 def test_a_killed_run_goes_on_exactly(source: Path, tmp_path: Path, killed_after: int):
     config = override(QUICK, {"improvement": {"finalists": 2, "final_episodes": 1}})
     whole = begin(source, tmp_path / "whole", config)
@@ -162,7 +173,7 @@ def test_a_run_killed_while_it_chooses_goes_on_exactly(source: Path, tmp_path: P
     acted = imitation.recorded
 
     def die(path: Path, *args: Any) -> Rollout:
-        if path.name == "03_0003.safetensors":
+        if path.name == "04_0003.safetensors":
             raise KilledError
         return acted(path, *args)
 
@@ -174,7 +185,7 @@ def test_a_run_killed_while_it_chooses_goes_on_exactly(source: Path, tmp_path: P
     again = begin(source, tmp_path / "cut", config)
     assert timeless(again.curve) == timeless(whole.curve)
     again.run()  # nothing is left to do
-    assert len(again.curve) == 4
+    assert len(again.curve) == 5
     one, other = (load_policy(tmp_path / name / POLICY_FILE, SPEC)[0] for name in ("whole", "cut"))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
