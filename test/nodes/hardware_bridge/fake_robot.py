@@ -84,8 +84,9 @@ class FakeRobot:
         self.rig.until(lambda: self.last.status == RobotState.STATUS_ACTIVE, "being enabled")
 
     def enable_holding(self) -> None:
-        """Enable it, whether there is a controller or not."""
-        assert self.rig.call(SetBool, "hardware_bridge/enable", data=True).success
+        """Enable it, whether there is a controller or not; on a computer that stalled just now it refuses, rightly."""
+        ask = lambda: self.rig.call(SetBool, "hardware_bridge/enable", data=True).success  # noqa: E731
+        self.rig.until(ask, "being allowed to move")
 
     def reach(self, more: int) -> None:
         """Wait for some more states."""
