@@ -1,9 +1,13 @@
-"""The node processes that a supervisor runs."""
+"""The processes that a supervisor runs."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import select
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -17,3 +21,19 @@ def node_processes(supervisor: int) -> dict[str, int]:
             if parent == supervisor and match:
                 found[match[1]] = int(stat.parent.name)
     return found
+
+
+def ended(pids: Iterable[int], timeout_s: float = 20.0) -> bool:
+    """Whether all of these processes, children of ours or not, end within the time."""
+    deadline = time.monotonic() + timeout_s
+    for pid in pids:
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            if not select.select([process], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                return False
+        finally:
+            os.close(process)
+    return True

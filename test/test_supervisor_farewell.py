@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_supervisor import until
+from node_processes import ended
 
 # "polite" takes its time to say goodbye, "deaf" hears nothing, and both tell when they are ready.
 SCRIPT = """
 import sys
 from mbmf_ros.graphs import REQUIRED
 from mbmf_ros.supervisor import Command, Supervisor
-wait = "print('ready', flush=True); [signal.pause() for _ in iter(int, 1)]"
+wait = "import os; print('ready', os.getpid(), flush=True); [signal.pause() for _ in iter(int, 1)]"
 polite = f'''import os, signal, time
 def end(*_):
     time.sleep(0.1)
@@ -40,12 +40,20 @@ def said(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def supervisor(said: Path, request) -> Iterator[subprocess.Popen[str]]:
+def polite() -> list[int]:
+    """The pid of the polite one, once it is ready."""
+    return []
+
+
+@pytest.fixture
+def supervisor(said: Path, polite: list[int], request) -> Iterator[subprocess.Popen[str]]:
     """A supervisor in a process of its own, of two programs that are ready."""
     command = [sys.executable, "-c", SCRIPT, str(said), getattr(request, "param", "nobody")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
-    assert {process.stdout.readline().split()[0] for _ in range(2)} == {"[polite]", "[deaf]"}
+    pids = {name: int(pid) for name, _, pid in (process.stdout.readline().split() for _ in range(2))}
+    assert set(pids) == {"[polite]", "[deaf]"}
+    polite.append(pids["[polite]"])
     yield process
     process.kill()
     process.wait()
@@ -63,7 +71,7 @@ def test_a_second_signal_leaves_time_for_a_farewell_but_not_for_ever(supervisor,
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
-def test_a_supervisor_that_is_killed_leaves_time_for_a_farewell(supervisor, said):
+def test_a_supervisor_that_is_killed_leaves_time_for_a_farewell(supervisor, said, polite):
     supervisor.kill()
-    supervisor.communicate(timeout=20)  # until nobody holds its output any more
-    assert until(said.exists)
+    assert ended(polite)
+    assert said.exists()

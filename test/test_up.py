@@ -10,12 +10,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from made_policies import written
-from node_processes import node_processes
+from node_processes import ended, node_processes
 
 from mbmf_ros import up
 from mbmf_ros.errors import MbmfError
@@ -209,14 +208,6 @@ def start(tmp_path):
         each.process.wait()
 
 
-def gone(nodes: dict[str, int], timeout_s: float = 20.0) -> bool:
-    """Whether all of them end."""
-    deadline = time.monotonic() + timeout_s
-    while (left := [p for p in nodes.values() if Path(f"/proc/{p}").exists()]) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not left
-
-
 @pytest.mark.ros
 @with_ros
 def test_it_walks_paths_and_writes_the_results(start, tmp_path, paths):
@@ -273,7 +264,7 @@ def test_a_dead_controller_is_restarted_and_an_interrupt_ends_all_cleanly(start)
     one.process.send_signal(signal.SIGINT)
     assert one.end() == 0
     assert "Traceback" not in one.out
-    assert gone(nodes)
+    assert ended(nodes.values())
 
 
 @pytest.mark.ros
@@ -286,7 +277,7 @@ def test_a_policy_drives_and_hands_over_to_the_mpc(start, tmp_path):
     one.process.send_signal(signal.SIGINT)
     assert one.end() == 0
     assert "Traceback" not in one.out
-    assert gone(nodes)
+    assert ended(nodes.values())
 
 
 @pytest.mark.ros
@@ -296,4 +287,4 @@ def test_nothing_survives_when_it_is_killed(start):
     one.read_until("simulating 'ant'")
     nodes = one.nodes()
     one.process.kill()
-    assert gone(nodes)
+    assert ended(nodes.values())
