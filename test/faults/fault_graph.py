@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
@@ -199,17 +200,22 @@ class FaultGraph:
         Returns:
             How many control periods it took.
         """
-        begun, here = len(self.ticks), self.xy
+        begun, here, episode = len(self.ticks), self.xy, self.last.episode
         away = lambda: np.linalg.norm(self.xy - here) >= metres  # noqa: E731
         self.until(lambda: away() or len(self.ticks) > begun + periods, "getting on", timeout_s=120)
+        assert self.last.episode == episode, "the robot was put back at its start"
         assert away(), f"{metres:g} m took longer than {periods} control periods"
         return len(self.ticks) - begun
 
     def undisturbed(self, first: int) -> None:
         """Since the tick at index ``first`` the robot was never stopped, and it neither fell nor began anew."""
         since = self.ticks[first:]
+        statuses = [tick.state.status for tick in since]
+        assert not {*statuses} & set(BY_HAND)
+        if RobotState.STATUS_FALLEN in statuses:
+            sources = [tick.state.action_source for tick in since[: statuses.index(RobotState.STATUS_FALLEN)]]
+            pytest.fail(f"it fell after {len(sources)} control periods; where their actions came from: {sources}")
         assert {tick.state.episode for tick in since} == {since[0].state.episode}
-        assert not {tick.state.status for tick in since} & {*BY_HAND, RobotState.STATUS_FALLEN}
 
     # Losing control ---------------------------------------------------------------------------------------------------
 
