@@ -8,7 +8,7 @@
 - ``summary.csv``: per robot, task and share of the baseline's return, the steps to it;
 - ``model_based.csv``: per budget of Algorithm 1, the steps that the baseline needs for the same return;
 - ``handover.csv``: per fine-tuned policy, what is left of its return while TRPO or SAC begin;
-- ``curves.png``: return against steps on a logarithmic axis, as in the paper's figure 7.
+- ``curves.png``: return against steps on a logarithmic axis, mean and spread, as in the paper's figure 7.
 
 Runs of the same robot, task and seed are stages of one Mb-Mf run: each begins with the steps that the one before took.
 """
@@ -55,6 +55,12 @@ SUMMARY = (
     "times_fewer",
 )
 SHARES = (0.5, 0.9)
+STYLE = {  # colour and name of each stage; a baseline's name is its learner's
+    "learn": ("tab:blue", "Mb: planner"),
+    "imitate": ("tab:green", "Mb: policy, imitated and improved"),
+    "finetune": ("tab:red", "Mb-Mf: fine-tuned"),
+    "baseline": ("tab:gray", ""),
+}
 
 
 def curve_rows(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -106,35 +112,54 @@ def summary_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return out
 
 
+def mean_and_spread(curves: Sequence[Sequence[tuple[float, float]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and standard deviation over runs, where all of them were evaluated; in between a run is interpolated.
+
+    Args:
+        curves: of each run steps, above 0 and not falling, and returns.
+
+    Returns:
+        Steps, evenly spread on a logarithmic axis, mean and standard deviation, (S,) each; S is 0 where the runs have
+        no steps in common.
+    """
+    begin, end = max(curve[0][0] for curve in curves), min(curve[-1][0] for curve in curves)
+    steps = np.geomspace(begin, end, 200 if end > begin else 1) if end >= begin else np.empty(0)
+    values = [np.interp(np.log(steps), *np.array([(np.log(s), r) for s, r in curve]).T) for curve in curves]
+    return steps, np.mean(values, axis=0), np.std(values, axis=0)
+
+
 def plot(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Return against steps, a panel per robot and task, a line per run, model-based and model-free stages apart."""
+    """Return against steps: a panel per robot and task; per stage a line, mean of the runs, and its spread."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    panels: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    panels: dict[tuple[str, str], dict[tuple[str, str], dict[int, list[tuple[float, float]]]]]
+    panels = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for row in rows:
-        panels[row["robot"], row["task"]].append(row)
+        if row["steps"] > 0:
+            stage = row["stage"], row["method"]
+            panels[row["robot"], row["task"]][stage][row["seed"]].append((row["steps"], row["return"]))
     columns = min(2, len(panels))
     height = -(-len(panels) // columns)
     figure, axes = plt.subplots(height, columns, figsize=(5.5 * columns, 3.6 * height), squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    colours = {"baseline": "tab:gray", "learn": "tab:blue", "imitate": "tab:blue", "finetune": "tab:red"}
-    names = {"baseline": "model-free", "learn": "", "imitate": "model-based", "finetune": "fine-tuned"}
-    for axis, (key, members) in zip(axes.flat, sorted(panels.items()), strict=False):
-        labelled: set[str] = set()
-        for stage, seed in sorted({(row["stage"], row["seed"]) for row in members}):
-            points = [(row["steps"], row["return"]) for row in members if (row["stage"], row["seed"]) == (stage, seed)]
-            label = names[stage] if names[stage] not in labelled else ""
-            labelled.add(names[stage])
-            axis.plot(*zip(*points, strict=True), ".-", color=colours[stage], linewidth=1, label=label or None)
+    for axis, (key, stages) in zip(axes.flat, sorted(panels.items()), strict=False):
+        for (stage, method), runs in sorted(stages.items()):
+            colour, name = STYLE[stage]
+            name = name or f"Mf: {method.upper()} from a random policy"
+            for curve in runs.values():
+                axis.plot(*zip(*curve, strict=True), ".-", color=colour, linewidth=0.6, markersize=3, alpha=0.35)
+            steps, mean, std = mean_and_spread(list(runs.values()))
+            axis.plot(steps, mean, color=colour, linewidth=2, label=f"{name} ({len(runs)})")
+            axis.fill_between(steps, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
         axis.set_xscale("log")
         axis.set_title(", ".join(key), fontsize=10)
         axis.set_xlabel("environment steps, all that were taken")
         axis.set_ylabel("return")
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mbmf_ros.experiments import sample_efficiency
@@ -126,3 +127,16 @@ def test_what_is_no_result_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
         assert sample_efficiency.main([str(file)]) == 2
         assert str(file) in capsys.readouterr().err
     assert sample_efficiency.main([]) == 2
+
+
+def test_mean_and_spread_where_all_runs_have_steps():
+    steps, mean, std = sample_efficiency.mean_and_spread([[(10, 0.0), (1000, 2.0)], [(100, 3.0), (10_000, 3.0)]])
+    assert (steps[0], steps[-1]) == pytest.approx((100, 1000))
+    assert mean == pytest.approx((np.log10(steps) - 1.0 + 3.0) / 2.0)  # of a line on the logarithmic axis, and 3
+    assert std == pytest.approx((4.0 - np.log10(steps)) / 2.0)
+
+
+def test_runs_without_steps_in_common_have_no_mean():
+    assert not any(len(each) for each in sample_efficiency.mean_and_spread([[(10, 0.0)], [(11, 0.0)]]))
+    steps, mean, std = sample_efficiency.mean_and_spread([[(10, 1.0)], [(10, 3.0)]])
+    assert (steps.tolist(), mean.tolist(), std.tolist()) == (pytest.approx([10.0]), [2.0], [1.0])
