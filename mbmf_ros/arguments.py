@@ -33,7 +33,9 @@ class SimArguments:
     """
 
     namespace: str = argument("", "ROS namespace of the robot")
-    robot: str | None = argument(None, "the robot of the graph hardware; the one of its hardware file if not given")
+    robot: str | None = argument(
+        None, "the robot of the graphs sim (its name or file) and hardware (by default the one of its hardware file)"
+    )
     bridge: str | None = argument(
         None, f"what is behind state and action: {' or '.join(BRIDGES)}, a real robot", choices=BRIDGES
     )

@@ -116,12 +116,10 @@ def programs(graph: Graph, arguments: SimArguments) -> list[Program]:
 
 
 def _own_file(graph: Graph) -> Path | None:
-    """The parameter file of the graph's robot; a robot that users made themselves needs none."""
+    """The parameter file of the graph's robot, if it comes with one."""
     try:
         return shared_file("config", f"{graph.robot}.yaml")
     except MbmfError:
-        if graph.bridge == "sim":
-            raise
         return None
 
 

@@ -118,6 +118,7 @@ _GRAPHS = {
         # The paper's control period, 10 ms, is short for a plan.
         Graph("half_cheetah_sim", "half_cheetah_v5", _NODES["sim"]),
         Graph("hopper_sim", "hopper", _NODES["sim"]),
+        Graph("sim", "", _NODES["sim"]),
         Graph("hardware", "", _NODES["hardware"], bridge="hardware"),
     )
 }
@@ -148,16 +149,16 @@ def chosen(graph: Graph, arguments: SimArguments) -> Graph:
     if arguments.policy_path and arguments.controller != "policy":
         raise MbmfError("policy_path: is for a policy as the controller; add controller:=policy")
     bridge = arguments.bridge or graph.bridge
-    robot = arguments.robot or graph.robot
+    robot = _named(arguments.robot) or graph.robot
     if graph.robot and robot != graph.robot:
-        raise MbmfError(f"robot: {graph.name} is of {graph.robot}, got {robot}; take the graph hardware")
+        raise MbmfError(f"robot: {graph.name} is of {graph.robot}, got {robot}; take the graph {bridge}")
     if bridge == "sim":
         if graph.bridge == "hardware":
             raise MbmfError(f"bridge: graph {graph.name} has no simulator, take {robot or 'ant'}_sim")
         for name in ("config", "stand_in", "auto_enable"):
             if getattr(arguments, name):
                 raise MbmfError(f"{name}: is for a robot behind the hardware bridge; add bridge:=hardware")
-        return graph
+        return dataclasses.replace(graph, robot=_known(robot))
     for name in ("sync_mode", "real_time_factor", "publish_clock"):
         if getattr(arguments, name) is not None:
             raise MbmfError(f"{name}: only the simulator has it, and this is the hardware bridge; leave it out")
@@ -182,6 +183,24 @@ def hardware_file(config: str | None, robot: str = "") -> Path:
     if path.suffix or len(path.parts) > 1:
         raise MbmfError(f"config: there is no file {config}; expected one that ends in .yaml")
     return shared_file("config", "hardware", f"{config}.yaml")
+
+
+def _named(robot: str | None) -> str:
+    """A robot as nodes are told it, wherever they run: its name, or the full path of its file."""
+    file, colon, name = (robot or "").partition(":")
+    return f"{Path(file).expanduser().resolve()}{colon}{name}" if file.endswith(".py") else robot or ""
+
+
+def _known(name: str) -> str:
+    """The robot's name as it is, if there is such a robot."""
+    from mbmf_ros.robots import robot  # MuJoCo takes a while to import
+
+    if not name:
+        raise MbmfError(
+            "robot: expected the robot to simulate: its name, robot:=hopper_v5, or its file, robot:=FILE.py"
+        )
+    robot(name)
+    return name
 
 
 def _robot_of_file(file: Path, wanted: str) -> str:

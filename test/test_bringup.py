@@ -196,7 +196,7 @@ def test_files_that_do_not_exist_are_named():
         by_name(params_file="nowhere.yaml")
 
 
-SIMULATED = [name for name in graph_names() if graph(name).bridge == "sim"]
+SIMULATED = [name for name in graph_names() if graph(name).bridge == "sim" and graph(name).robot]
 
 
 @pytest.mark.parametrize("name", SIMULATED)

@@ -70,7 +70,7 @@ def test_the_robot_is_the_one_of_the_file():
         by_name(robot="swimmer")
     with pytest.raises(MbmfError, match=r"is of robot ant, expected swimmer"):
         by_name("swimmer_sim", bridge="hardware")
-    with pytest.raises(MbmfError, match="ant_sim is of ant, got swimmer; take the graph hardware"):
+    with pytest.raises(MbmfError, match="ant_sim is of ant, got swimmer; take the graph sim"):
         by_name("ant_sim", config=None, robot="swimmer")
 
 
