@@ -50,10 +50,32 @@ Command = (
 )
 
 
+def one_set(arguments: list[str]) -> list[str]:
+    """Command-line arguments with the values of all ``--set`` at the first one; tyro alone keeps only the last.
+
+    >>> one_set(["imitate", "--set", "a=1", "b=2", "--seed", "3", "--set=c=4"])
+    ['imitate', '--set', 'a=1', 'b=2', 'c=4', '--seed', '3']
+    """
+    others: list[str] = []
+    values: list[str] = []
+    place, into = None, others
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name == "--set":
+            place = len(others) if place is None else place
+            into = values
+            values += [value] if equals else []
+        else:
+            into = others if argument.startswith("-") else into
+            into.append(argument)
+    return others if place is None else [*others[:place], "--set", *values, *others[place:]]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run ``mbmf``; returns the exit code: 2 for bad input, 130 for Ctrl-C."""
+    given = one_set(sys.argv[1:] if arguments is None else arguments)
     try:
-        command = tyro.cli(Command, prog="mbmf", description=__doc__, args=arguments)  # type: ignore[arg-type]
+        command = tyro.cli(Command, prog="mbmf", description=__doc__, args=given)  # type: ignore[arg-type]
         if not isinstance(command, Up):
             from mbmf_ros.threads import one_thread
 

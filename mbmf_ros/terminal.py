@@ -2,36 +2,72 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from mbmf_ros.errors import MbmfError
 
 CONSOLE = Console(stderr=True)
+_shown: list[Progress] = []  # what is on the screen; the last one says what is under way
 
 
 class progress:  # noqa: N801 (used like a function)
     """A progress bar on stderr; entering it gives a function that takes how much is done."""
 
     def __init__(self, what: str, total: int):
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=CONSOLE)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=CONSOLE)
         self._task = self._bar.add_task(what, total=total)
 
     def __enter__(self) -> Callable[[int], None]:
         self._bar.start()
+        _shown.append(self._bar)
         return lambda done: self._bar.update(self._task, completed=done)
 
     def __exit__(self, *_: object) -> None:
+        _shown.remove(self._bar)
         self._bar.stop()
+
+
+@contextlib.contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Say on stderr what is under way, until it is over: at the bar that is shown, or on a line that disappears."""
+    if not CONSOLE.is_interactive:
+        yield
+    elif _shown:
+        task = _shown[-1].tasks[0]
+        before = task.description
+        _shown[-1].update(task.id, description=what)
+        try:
+            yield
+        finally:
+            _shown[-1].update(task.id, description=before)
+    else:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=CONSOLE, transient=True) as line:
+            line.add_task(what, total=None)
+            _shown.append(line)
+            try:
+                yield
+            finally:
+                _shown.remove(line)
 
 
 def writable(option: str, path: Path) -> None:

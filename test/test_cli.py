@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,6 +181,32 @@ def test_bad_input_gets_one_line_and_code_2(place: Path, capsys: pytest.CaptureF
     assert said in complaints[0]
     assert "Traceback" not in printed.err
     assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "learn --robot ant --set a=1 b=2 --seed 3 --set c.d=4",
+        "imitate --set a=1 --set b=2 --set c.d=4 --source run",
+        "baseline --set=a=1 --robot ant --set b=2 --set=c.d=4",
+        "finetune --source run --set a=1 --set=b=2 c.d=4",
+        "follow --set a=1 --paths p.json --set --set b=2 c.d=4",
+    ],
+)
+def test_set_may_be_repeated(line: str, monkeypatch: pytest.MonkeyPatch):
+    """Whatever the last one is, none is lost, and other options stay what they are."""
+    seen: list[Any] = []
+
+    def run(command: Any) -> int:
+        seen.append(command)
+        return 0
+
+    for kind in (cli.Learn, cli.Imitate, cli.Baseline, cli.Finetune, cli.Follow):
+        monkeypatch.setattr(kind, "run", run)
+    assert cli.main(line.split()) == 0
+    assert seen[0].set == ("a=1", "b=2", "c.d=4")
+    if "--seed" in line:
+        assert seen[0].seed == 3
 
 
 def test_unknown_options_and_commands_end_with_code_2(capsys: pytest.CaptureFixture[str]):

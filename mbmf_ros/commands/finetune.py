@@ -37,8 +37,8 @@ class Finetune:
     """Environment steps, with those that the policy has cost. With a larger one a run that has ended goes on."""
     patience: int = 0
     """Stop when the evaluation has not improved for so many environment steps; 0: never."""
-    seed: int = 0
-    """Of everything random."""
+    seed: int | None = None
+    """Of everything random (default: the policy's)."""
     robot: str = ""
     """Only for a robot of yours: FILE.py or FILE.py:NAME. All others are named in the policy's file."""
     set: tuple[str, ...] = ()
@@ -63,14 +63,15 @@ class Finetune:
         from mbmf_ros.policy.model_free import ModelFreeRun, Origin
         from mbmf_ros.policy.sac_handover import SacHandover
 
-        name = f"finetune_{spec.name}_{task}_{self.learner}_{self.preset}_{self.seed}"
+        seed = source.seed if self.seed is None else self.seed
+        name = f"finetune_{spec.name}_{task}_{self.learner}_{self.preset}_{seed}"
         folder = self.folder or Path("runs") / name
         if folder.resolve() == self.source.resolve():
             raise MbmfError(f"--folder: {folder} is the source, whose policy is kept; choose another")
         kind = TrpoHandover if self.learner == "trpo" else SacHandover
-        learner = kind(source, config, self.seed)
+        learner = kind(source, config, seed)
         settings = dataclasses.asdict(config)
         identity = {"learner": self.learner, "preset": self.preset, "policy": source.digest, "config": settings}
-        run = ModelFreeRun(spec, config, self.seed, learner, folder, Origin(task, source.info.steps, identity))
+        run = ModelFreeRun(spec, config, seed, learner, folder, Origin(task, source.info.steps, identity))
         about = {"source": str(self.source), "source_steps": source.info.steps}
         return carry_out(self, run, settings, preset=self.preset, **about)

@@ -66,7 +66,7 @@ class Imitate:
         if imitation.curve:
             CONSOLE.print(f"{folder}: goes on after round {len(imitation.curve) - 1}", soft_wrap=True)
         try:
-            imitation.run(_tell)
+            imitation.run(lambda row: _tell(row, len(imitation.stages) - 1))
         except KeyboardInterrupt:
             CONSOLE.print(f"interrupted; what was recorded is kept in {folder}: the same command goes on from there")
             raise
@@ -97,14 +97,15 @@ class Imitate:
         return 0
 
 
-def _tell(row: dict) -> None:
+def _tell(row: dict, last: int) -> None:
     expert = "" if row["expert_return"] is None else f" (expert {row['expert_return']:.1f})"
     if row["stage"] in ("act", "improve"):
         values, what = row["rollout_returns"], "improved in the model" if row["stage"] == "improve" else "acted"
         more = f"its {len(values)} rollouts {sum(values) / len(values):.1f}"
     elif row["stage"] == "choose":
-        what, more = f"round {row['chosen']} chosen", f"of {len(row['finalists'])} by further rollouts"
+        what, more = f"that of round {row['chosen']} chosen", f"of {len(row['finalists'])} by further rollouts"
     else:
-        what = "cloned" if row["stage"] == "clone" else f"DAgger {row['round']}"
+        what = "cloned" if row["stage"] == "clone" else "DAgger"
         more = f"error {row['error']:.3f} over {row['labels']} labels"
+    what = f"round {row['round']} of {last}, {what}"
     CONSOLE.print(f"{row['steps']:>8} steps  {what}: return {row['return']:.1f}{expert}, {more}", soft_wrap=True)

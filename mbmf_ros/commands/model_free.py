@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.terminal import CONSOLE, at_least, command_line, progress, writable, write_json
+from mbmf_ros.terminal import CONSOLE, at_least, busy, command_line, progress, writable, write_json
 
 if TYPE_CHECKING:
     from mbmf_ros.policy.model_free import ModelFreeRun
@@ -24,7 +25,7 @@ class Options(Protocol):
     @property
     def patience(self) -> int: ...
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int | None: ...
     @property
     def json(self) -> Path | None: ...
 
@@ -38,7 +39,7 @@ def check(options: Options) -> None:
     at_least("--budget", options.budget)
     at_least("--patience", options.patience, 0)
     at_least("--seed", options.seed, 0)
-    if options.seed >= 2**31:
+    if options.seed is not None and options.seed >= 2**31:
         raise MbmfError(f"--seed: expected less than {2**31}, got {options.seed}")
     if options.json is not None:
         writable("--json", options.json)
@@ -61,10 +62,19 @@ def carry_out(options: Options, run: ModelFreeRun, settings: dict[str, Any], **m
     if run.steps > options.budget:
         raise MbmfError(f"{folder}: {run.steps} steps are spent already; raise --budget or choose --folder")
     writable("--folder", folder / "run.json")
+    begins = not run.learner.notes
+
+    def told(line: str) -> None:
+        nonlocal begins
+        if begins and run.learner.notes:
+            begins = False
+            CONSOLE.print(handed_over(run.learner.notes), soft_wrap=True)
+        CONSOLE.print(line)
+
     with progress("learning", options.budget) as report:
         report(run.steps)
         try:
-            stopped = run.run(options.budget, options.patience, report, CONSOLE.print)
+            stopped = run.run(options.budget, options.patience, report, told)
         except KeyboardInterrupt:
             kept = run.curve[-1]["steps"] if run.curve else 0
             CONSOLE.print(f"interrupted; {kept} steps are kept in {folder}: the same command goes on from there")
@@ -74,7 +84,8 @@ def carry_out(options: Options, run: ModelFreeRun, settings: dict[str, Any], **m
     if len(run.curve) == 1:
         CONSOLE.print(f"nothing learnt: --budget {options.budget} leaves no room for the first update")
     assert run.best is not None
-    returns, best = (run.evaluate(policy, 1, FINAL_EPISODES) for policy in (run.learner.policy(), run.best))
+    with busy(f"evaluating the last policy and the best, {FINAL_EPISODES} episodes each"):
+        returns, best = (run.evaluate(policy, 1, FINAL_EPISODES) for policy in (run.learner.policy(), run.best))
     final = sum(returns) / len(returns)
     CONSOLE.print(f"{run.spec.name}, {run.origin.task}: return {final:.1f} after {run.steps} steps, kept in {folder}")
     result = {
@@ -82,7 +93,7 @@ def carry_out(options: Options, run: ModelFreeRun, settings: dict[str, Any], **m
         "task": run.origin.task,
         "learner": options.learner,
         **more,
-        "seed": options.seed,
+        "seed": run.seed,
         "budget": options.budget,
         "steps": run.steps,
         "final_return": final,
@@ -100,3 +111,13 @@ def carry_out(options: Options, run: ModelFreeRun, settings: dict[str, Any], **m
     }
     write_json(options.json, result)
     return 0
+
+
+def handed_over(notes: Mapping[str, Any]) -> str:
+    """What the learner decided before its first update, for people."""
+    said = f"hand-over: first standard deviation {notes['std']:g}"
+    if explained := notes.get("explained_variance"):
+        best = max(explained)
+        said += f"; the critic explains {best:.2f} of the variance of held-out returns"
+        said += ", which is less than a constant would: its first advantages say little" if best < 0.0 else ""
+    return said

@@ -32,6 +32,7 @@ class PolicyCheckpoint:
         self.identity, self._defaults = (
             json.loads(json.dumps(each or {}, default=str)) for each in (identity, defaults)
         )
+        self._parts: list[int] = []  # evaluations at which something was added
 
     def save(self, number: int, tensors: Tensors, added: Tensors, state: dict[str, Any]) -> None:
         """Keep what there is at evaluation ``number``.
@@ -43,11 +44,14 @@ class PolicyCheckpoint:
             state: the rest.
         """
         write_whole(self._file("learner", number), save(tensors))
+        self._parts = [part for part in self._parts if part < number]
         if added:
             write_whole(self._file("replay", number), save(added))
+            self._parts.append(number)
         else:  # a run killed before this counted may have left one
             self._file("replay", number).unlink(missing_ok=True)
-        write_whole(self.folder / _STATE, json.dumps({"identity": self.identity, "number": number, **state}).encode())
+        kept = {"identity": self.identity, "number": number, "parts": self._parts, **state}
+        write_whole(self.folder / _STATE, json.dumps(kept).encode())
         self._file("learner", number - 1).unlink(missing_ok=True)
 
     def load(self) -> tuple[Tensors, list[Tensors], dict[str, Any]] | None:
@@ -64,11 +68,14 @@ class PolicyCheckpoint:
             identity = completed(state["identity"], self._defaults)
             if identity != self.identity:
                 what = difference(identity, self.identity)
-                raise MbmfError(f"{self.folder} holds another run: {what}; choose another")
+                raise MbmfError(f"{self.folder} holds another run: {what}; choose another with --folder")
             number = int(state["number"])
             tensors = load(self._file("learner", number).read_bytes())
-            parts = [self._file("replay", n) for n in range(1, number + 1)]
-            return tensors, [load(part.read_bytes()) for part in parts if part.exists()], state
+            there = [part for part in range(1, number + 1) if self._file("replay", part).exists()]
+            self._parts = state.get("parts", there)  # older runs do not say
+            if lost := set(self._parts) - set(there):
+                raise MbmfError(f"{self._file('replay', min(lost))} is missing; remove the folder to begin anew")
+            return tensors, [load(self._file("replay", part).read_bytes()) for part in self._parts], state
         except (ValueError, KeyError, TypeError, SafetensorError, OSError) as error:
             raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
 

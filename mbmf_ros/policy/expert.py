@@ -15,6 +15,7 @@ from mbmf_ros.control.checkpoint import EVALUATION, RUN_FILE
 from mbmf_ros.control.planners import planner_defaults
 from mbmf_ros.control.recipes import recipe
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.policy.io import recorded_robot
 from mbmf_ros.policy.observation import Observation
 from mbmf_ros.policy.recipes import ImitationConfig
 from mbmf_ros.robots import RobotSpec, robot
@@ -34,7 +35,8 @@ def open_run(folder: Path, robot_name: str = "") -> Learner:
     try:
         state = json.loads(file.read_text("utf-8"))
         identity = state["identity"]
-        spec, task, seed = robot(robot_name or str(identity["robot"])), str(identity["task"]), int(identity["seed"])
+        spec = robot(robot_name) if robot_name else recorded_robot(str(identity["robot"]))
+        task, seed = str(identity["task"]), int(identity["seed"])
         if spec.name != identity["robot"]:
             raise MbmfError(f"{folder} is a run of robot {identity['robot']!r}, not {spec.name!r}")
         config = configured(LearnConfig(), identity["config"])

@@ -14,7 +14,7 @@ from mbmf_ros.policy.observation import Observation
 from mbmf_ros.robots import RobotSpec
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
-_LEAST_SPREAD = 1e-3  # of an observation that hardly varied: nothing is divided by less
+LEAST_SPREAD = 1e-3  # of an observation that hardly varied: nothing is divided by less
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class GaussianPolicy(nn.Module):
     @torch.no_grad()
     def set_range(self, o: Tensor) -> None:
         """Remember mean, spread and range of the observations (N, no) that it is trained on."""
-        self.center, self.spread = o.mean(0), o.std(0).clamp_min(_LEAST_SPREAD)
+        self.center, self.spread = o.mean(0), o.std(0).clamp_min(LEAST_SPREAD)
         self.low, self.high = o.amin(0), o.amax(0)
 
     @torch.no_grad()

@@ -21,6 +21,7 @@ from mbmf_ros.policy.settings import FinetuneConfig
 from mbmf_ros.policy.source import Source, reward_unit
 from mbmf_ros.policy.trpo import TrpoLearner
 from mbmf_ros.policy.warm_trpo import Stretch, WarmTrpo
+from mbmf_ros.terminal import busy
 
 
 class TrpoHandover(TrpoLearner):
@@ -70,7 +71,8 @@ class TrpoHandover(TrpoLearner):
         rows = max(self.model.n_steps, -(-self.handover.first_batch // robots))
         if (longest + rows * robots) * repeat > most:
             return 0, []
-        search = find_std(env, self.source.policy, self.handover, seed, lambda steps: tick(steps * repeat))
+        with busy("trying first standard deviations"):
+            search = find_std(env, self.source.policy, self.handover, seed, lambda steps: tick(steps * repeat))
         nn.init.constant_(self.model.policy.log_std, math.log(search.std))
         spent = search.steps * repeat
         if self.handover.warm_up:

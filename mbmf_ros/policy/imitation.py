@@ -30,12 +30,12 @@ from mbmf_ros.policy.improvement import improve
 from mbmf_ros.policy.io import PolicyInfo, load_policy, save_policy
 from mbmf_ros.policy.observation import Observation
 from mbmf_ros.policy.recipes import ImitationConfig
-from mbmf_ros.policy.recording import Guidance, Recorder, Wanted
-from mbmf_ros.policy.rollouts import Rollout, labelled, load_rollout, load_rollouts, recorded, roll_out
+from mbmf_ros.policy.recording import Recorder, file_of, wanted_of
+from mbmf_ros.policy.rollouts import Rollout, labelled, load_rollouts, recorded, roll_out
+from mbmf_ros.policy.stages import CANDIDATES, outcome_of, stages_of
+from mbmf_ros.terminal import busy
 from mbmf_ros.whole_file import write_whole
 
-_REPLAYED_AT_ONCE = 250  # a file
-_CANDIDATES = ("act", "improve")  # stages whose policies act, and may be the result
 _EVALUATION_SEED = 2_000_000  # start states of evaluations are never those of learning
 
 
@@ -71,6 +71,7 @@ class Imitation:
         self.source, self.learner_steps = source, learner.steps
         assert learner.model is not None
         self.spec, self.env = learner.spec, learner.env
+        self.stages = stages_of(config)
         self.curve: list[dict[str, Any]] = []
         self.wall_s = 0.0
         self.policy: GaussianPolicy | None = None
@@ -94,20 +95,18 @@ class Imitation:
         with Recorder(self.source, self.workers, self.robot_name) as recorder:
             while len(self.curve) <= self.config.rounds:
                 self._round(lambda number: self._imitate(number, recorder), progress)
-        improvement = self.config.improvement
-        if not improvement.rounds:
-            return
-        stages = [self._act, *[self._improve] * improvement.rounds, *[self._choose] * (improvement.finalists > 1)]
-        while (number := len(self.curve)) - self.config.rounds <= len(stages):
-            self._round(stages[number - self.config.rounds - 1], progress)
+        make = {"act": self._act, "improve": self._improve, "choose": self._choose}
+        while (number := len(self.curve)) < len(self.stages):
+            self._round(make[self.stages[number]], progress)
 
     def _round(self, make: Callable[[int], dict[str, Any]], progress: Callable[[dict[str, Any]], None] | None) -> None:
         """The next round: ``make`` it, evaluate, and keep what came out."""
         started, number = time.monotonic(), len(self.curve)
         row = make(number)
-        returns = self.evaluate(_EVALUATION_SEED)
-        rollouts = load_rollouts(self.folder / "rollouts", self.spec)
-        steps = self.learner_steps + self.learner.config.action_repeat * sum(map(len, rollouts))
+        with busy(self._now("evaluating")):
+            returns = self.evaluate(_EVALUATION_SEED)
+        rollouts = self._recorded(range(number + 1))
+        steps = self._steps(rollouts)
         own = [rollout.value for rollout in rollouts if rollout.source == "expert"]
         self.wall_s += time.monotonic() - started
         row = {"round": number, **row, "steps": steps, "returns": returns, "return": float(np.mean(returns))}
@@ -116,6 +115,10 @@ class Imitation:
         self._save()
         if progress:
             progress(row)
+
+    def _now(self, what: str) -> str:
+        """What is under way, and in which round."""
+        return f"round {len(self.curve)} of {len(self.stages) - 1}: {what}"
 
     def evaluate(self, first_seed: int, episodes: int = EVALUATION_EPISODES) -> list[float]:
         """Returns of whole episodes of the policy's mean actions; they cost no budget and are not learnt from."""
@@ -126,7 +129,8 @@ class Imitation:
 
     def _imitate(self, number: int, recorder: Recorder) -> dict[str, Any]:
         """Record what is to be imitated, and clone."""
-        recorder.record(self._wanted(number))
+        wanted = wanted_of(self.config, self.folder, self.seed, number, self.env.reward.steps, self._kept(number))
+        recorder.record(wanted, self._now("recording"))
         labels, error = self._fit(number)
         return {"stage": "clone" if number == 0 else "dagger", "labels": labels, "error": error}
 
@@ -134,9 +138,11 @@ class Imitation:
         """Make the policy better in the model, let it act, and learn from that."""
         assert self.policy is not None
         rng = np.random.default_rng([self.seed, number, 9])
-        imagined = improve(self.policy, self.learner, self.config.improvement, int(rng.integers(2**31)))
+        with busy(self._now("improving the policy in the model")):
+            imagined = improve(self.policy, self.learner, self.config.improvement, int(rng.integers(2**31)))
         values = self._rollouts(number, rng)
-        self.learner.aggregate(self._episodes([number]), number)
+        with busy(self._now("training the model")):
+            self.learner.aggregate(self._episodes([number]), number)
         return {"stage": "improve", "imagined_reward": imagined, "rollout_returns": values}
 
     def _act(self, number: int) -> dict[str, Any]:
@@ -145,31 +151,34 @@ class Imitation:
         What improvement makes of the policy has to be better than this: it may also be worse.
         """
         values = self._rollouts(number, np.random.default_rng([self.seed, number, 9]))
-        self.learner.aggregate(self._episodes(range(number + 1)), number)
+        with busy(self._now("training the model")):
+            self.learner.aggregate(self._episodes(range(number + 1)), number)
         return {"stage": "act", "rollout_returns": values}
 
     def _rollouts(self, number: int, rng: np.random.Generator) -> list[float]:
         """Returns of whole episodes of the policy, of ``real_steps`` together: they tell how good it is."""
         assert self.policy is not None
         steps, values = 0, []
-        while steps < self.config.improvement.real_steps:
-            made = self._roll_out(self.policy, number, len(values), int(rng.integers(2**31)))
-            steps += self.learner.config.action_repeat * len(made)
-            values.append(made.value)
+        with busy(self._now("the policy acts")):
+            while steps < self.config.improvement.real_steps:
+                made = self._roll_out(self.policy, number, len(values), int(rng.integers(2**31)))
+                steps += self.learner.config.action_repeat * len(made)
+                values.append(made.value)
         return values
 
     def _choose(self, number: int) -> dict[str, Any]:
         """Let the policies that did best act again, and take the best: few rollouts say little, the luckiest least."""
         config = self.config.improvement
         rng = np.random.default_rng([self.seed, number, 9])
-        rounds = [row for row in self.curve if row["stage"] in _CANDIDATES]
+        rounds = [row for row in self.curve if row["stage"] in CANDIDATES]
         rounds.sort(key=lambda row: -np.mean(row["rollout_returns"]))
         best, chosen, finalists = -np.inf, 0, []
         for row in rounds[: config.finalists]:
             policy = load_policy(self._kept(row["round"] + 1), self.spec)[0]
             begin, values = len(finalists) * config.final_episodes, []
-            for index in range(begin, begin + config.final_episodes):
-                values.append(self._roll_out(policy, number, index, int(rng.integers(2**31))).value)
+            with busy(self._now(f"finalist {len(finalists) + 1} of {config.finalists} acts")):
+                for index in range(begin, begin + config.final_episodes):
+                    values.append(self._roll_out(policy, number, index, int(rng.integers(2**31))).value)
             finalists.append({"round": row["round"], "rollout_returns": values})
             if np.mean(values) > best:
                 best, chosen, self.policy = np.mean(values), row["round"], policy
@@ -177,48 +186,25 @@ class Imitation:
 
     def _roll_out(self, policy: GaussianPolicy, number: int, index: int, seed: int) -> Rollout:
         """A whole episode of a policy, recorded unless it was already."""
-        file, actor = self._file("rollouts", number, index), PolicyActor(self.spec, policy)
+        file, actor = file_of(self.folder, "rollouts", number, index), PolicyActor(self.spec, policy)
         return recorded(file, self.env, actor, seed, self.env.reward.steps, "policy")
 
     def _episodes(self, rounds: Iterable[int]) -> list[Episode]:
         """What was recorded in some rounds, to learn from."""
-        paths = [path for number in rounds for path in sorted((self.folder / "rollouts").glob(f"{number:02d}_*"))]
-        rollouts = [load_rollout(path, self.spec) for path in paths if path.suffix == ".safetensors"]
-        return [Episode(rollout.measurements, rollout.actions, "on_policy") for rollout in rollouts]
+        return [Episode(made.measurements, made.actions, "on_policy") for made in self._recorded(rounds)]
 
-    def _wanted(self, number: int) -> list[Wanted]:
-        """What has to be recorded before the regression of round ``number``, and is not yet."""
-        config, steps = self.config, self.env.reward.steps
-        wanted = []
-        if number == 0:
-            for index in range(config.expert_rollouts):
-                wanted.append(Wanted("expert", self._file("rollouts", 0, index), 0, steps, config.action_noise))
-        else:
-            guided = Guidance(config.guide_noise, config.guide_iterations) if config.guided else None
-            policy, length = self._kept(number), config.round_steps or steps
-            for index in range(config.round_rollouts):
-                wanted.append(
-                    Wanted("policy", self._file("rollouts", number, index), 0, length, policy=policy, guided=guided)
-                )
-            replays = config.round_replays if config.guided else 0  # a plan by itself needs what led to a state
-            for index, begin in enumerate(range(0, replays, _REPLAYED_AT_ONCE)):
-                count = min(_REPLAYED_AT_ONCE, replays - begin)
-                wanted.append(
-                    Wanted("replay", self._file("replays", number, index), 0, count, policy=policy, guided=guided)
-                )
-        seeds = np.random.default_rng([self.seed, number, 7]).integers(2**31, size=len(wanted))
-        wanted = [dataclasses.replace(each, seed=int(seed)) for each, seed in zip(wanted, seeds, strict=True)]
-        return [each for each in wanted if not each.path.exists()]
+    def _recorded(self, rounds: Iterable[int]) -> list[Rollout]:
+        return [made for number in rounds for made in load_rollouts(self.folder / "rollouts", self.spec, number)]
+
+    def _steps(self, rollouts: Iterable[Rollout]) -> int:
+        """Environment steps of the expert's run and of ``rollouts``."""
+        return self.learner_steps + self.learner.config.action_repeat * sum(map(len, rollouts))
 
     def _fit(self, number: int) -> tuple[int, float]:
         """Clone from the labels of the remembered rounds: their number, and the error that is left."""
-        observe, config = Observation(self.spec), self.config
-        first = max(0, number + 1 - config.remembered_rounds) if config.remembered_rounds else 0
-        measured, u = labelled(self.folder, range(first, number + 1), self.spec)
-        if not len(u):
-            raise MbmfError("no labels to imitate; raise expert_rollouts")
-        o = observe(measured)
-        labels = len(o)
+        config = self.config
+        measured, u = self._labels(number)
+        o = Observation(self.spec)(measured)
         if config.clone.symmetries:
             o, u = mirrored(self.spec, o, u)
         seed = int(np.random.default_rng([self.seed, number, 8]).integers(2**31))
@@ -228,10 +214,17 @@ class Imitation:
                 torch.manual_seed(seed)
                 policy = GaussianPolicy(o.shape[1], u.shape[1], config.policy)
             policy.begin(torch.from_numpy(o))
-        error = clone(policy, o, u, config.clone, seed)
+        with busy(self._now("cloning")):
+            error = clone(policy, o, u, config.clone, seed)
         policy.log_std.fill_(float(np.log(config.initial_std or max(error, 1e-3))))
         self.policy = policy
-        return labels, error
+        return len(measured), error
+
+    def _labels(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Measurements and labels of the rounds that are remembered in round ``number``."""
+        remembered = self.config.remembered_rounds
+        first = max(0, number + 1 - remembered) if remembered else 0
+        return labelled(self.folder, range(first, number + 1), self.spec)
 
     def _save(self) -> None:
         assert self.policy is not None
@@ -255,15 +248,8 @@ class Imitation:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """The row of the policy that is the result: the last one, or, of those that acted by themselves and unless one
-        was chosen, the one whose rollouts returned most.
-
-        These rollouts are part of the budget; the evaluations, which are not, decide nothing.
-        """
-        if self.curve[-1]["stage"] == "choose":
-            return self.curve[-1]
-        acted = [row for row in self.curve if row["stage"] in _CANDIDATES]
-        return max(acted, key=lambda row: np.mean(row["rollout_returns"])) if acted else self.curve[-1]
+        """The row of the policy that is the result."""
+        return outcome_of(self.curve)
 
     def _write_outcome(self) -> None:
         policy, info = load_policy(self._kept(self.outcome["round"] + 1), self.spec)
@@ -280,7 +266,10 @@ class Imitation:
             raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
         identity = completed(identity, {"config": json.loads(json.dumps(dataclasses.asdict(ImitationConfig())))})
         if identity != self.identity:
-            raise MbmfError(f"{self.folder} holds another run: {difference(identity, self.identity)}; choose another")
+            raise MbmfError(
+                f"{self.folder} holds another run: {difference(identity, self.identity)}; choose another with --folder"
+            )
+        self._check_complete()
         self.policy, _ = load_policy(self._kept(len(self.curve)), self.spec)
         if len(self.curve) > self.config.rounds + 1:
             for episode in self._episodes(range(len(self.curve))):
@@ -288,8 +277,18 @@ class Imitation:
             self.learner.model = load_model(self._model(len(self.curve)), self.spec)[0]
         self._write_outcome()
 
-    def _file(self, folder: str, number: int, index: int) -> Path:
-        return self.folder / folder / f"{number:02d}_{index:04d}.safetensors"
+    def _check_complete(self) -> None:
+        """Refuse to go on where recorded steps, or labels that are still learnt from, are missing."""
+        last, row = len(self.curve) - 1, self.curve[-1]
+        found = {"steps": self._steps(self._recorded(range(last + 1)))}
+        if last < self.config.rounds:
+            found["labels"] = len(self._labels(last)[1])
+        for what, number in found.items():
+            if number != row.get(what, number):
+                raise MbmfError(
+                    f"{self.folder}: expected {row[what]} {what}, found {number}; put the files in rollouts/ and "
+                    "replays/ back, or remove the folder to begin anew"
+                )
 
     def _model(self, rounds: int) -> Path:
         return self.folder / f"model_{rounds:02d}.safetensors"

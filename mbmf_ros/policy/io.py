@@ -87,7 +87,7 @@ def _from_bytes(data: bytes, spec: RobotSpec | None) -> tuple[GaussianPolicy, Po
         raise MbmfError(f"the policy file is damaged ({error}); copy or train it again") from error
     if spec is not None and info.robot != spec.name:
         raise MbmfError(f"the policy is of robot {info.robot!r}, expected {spec.name!r}")
-    spec = spec or robot(info.robot)
+    spec = spec or recorded_robot(info.robot)
     observe = Observation(spec)
     if info.layout_hash != observe.layout_hash:
         raise MbmfError("the policy was trained on another layout of observations; train it again")
@@ -105,6 +105,18 @@ def _from_bytes(data: bytes, spec: RobotSpec | None) -> tuple[GaussianPolicy, Po
     if not ((policy.spread > 0).all() and (policy.low <= policy.high).all()):
         raise MbmfError("the policy's training range is damaged; copy or train it again")
     return policy.requires_grad_(False), info
+
+
+def recorded_robot(name: str) -> RobotSpec:
+    """The robot that a run or a policy says that it is of.
+
+    Raises:
+        MbmfError: there is none of this name; it may be one of a user's own.
+    """
+    try:
+        return robot(name)
+    except MbmfError as error:
+        raise MbmfError(f"{error}; if {name!r} is a robot of yours, add --robot FILE.py") from error
 
 
 def _info(values: dict[str, Any]) -> PolicyInfo:

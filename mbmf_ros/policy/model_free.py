@@ -23,6 +23,7 @@ from mbmf_ros.policy.rollouts import roll_out
 from mbmf_ros.policy.settings import ModelFreeConfig
 from mbmf_ros.policy.torch_state import below, module_tensors, restore_module
 from mbmf_ros.robots import RobotSpec
+from mbmf_ros.terminal import busy
 
 _EVALUATION_SEED = 2**31  # learning draws its start states from seeds below
 
@@ -173,7 +174,8 @@ class ModelFreeRun:
     def _evaluate(self, learnt: list[float], begun: float, before: float, told: Callable[[str], None]) -> None:
         """Add a row, and keep the run."""
         policy = self.learner.policy()
-        returns = self.evaluate(policy, 0, self.config.episodes)
+        with busy("evaluating"):
+            returns = self.evaluate(policy, 0, self.config.episodes)
         self.wall_s = before + time.monotonic() - begun
         row = {
             "steps": self.steps,

@@ -41,7 +41,7 @@ class ImitationConfig(Ranged):
         policy: architecture.
     """
 
-    expert_rollouts: int = ranged(5, 0)
+    expert_rollouts: int = ranged(5, 1)
     action_noise: float = ranged(0.05, 0.0, 1.0)
     guided: bool = True
     guide_noise: float = ranged(0.2, 0.0, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -20,10 +21,12 @@ from mbmf_ros.policy.expert import expert_of, open_run, teacher_of
 from mbmf_ros.policy.gaussian import PolicyActor
 from mbmf_ros.policy.guide import Guide
 from mbmf_ros.policy.io import load_policy
+from mbmf_ros.policy.recipes import ImitationConfig
 from mbmf_ros.policy.rollouts import Labels, Rollout, roll_out, save_labels, save_rollout
 from mbmf_ros.terminal import progress
 from mbmf_ros.threads import one_thread
 
+_REPLAYED_AT_ONCE = 250  # a file
 _opened: dict[Path, Learner] = {}  # in a worker
 
 
@@ -59,6 +62,41 @@ class Guidance:
     iterations: int
 
 
+def file_of(folder: Path, kind: str, number: int, index: int) -> Path:
+    """Where an imitation in ``folder`` keeps what it recorded in round ``number``; ``kind``: rollouts or replays."""
+    return folder / kind / f"{number:02d}_{index:04d}.safetensors"
+
+
+def wanted_of(config: ImitationConfig, folder: Path, seed: int, number: int, steps: int, policy: Path) -> list[Wanted]:
+    """What has to be recorded before the regression of round ``number``, and is not yet.
+
+    Args:
+        config: settings.
+        folder: of the imitation.
+        seed: of the imitation.
+        number: of the round; in the first, 0, the expert acts.
+        steps: of a whole episode.
+        policy: file of the policy that acts in the others.
+    """
+    wanted = []
+    if number == 0:
+        for index in range(config.expert_rollouts):
+            wanted.append(Wanted("expert", file_of(folder, "rollouts", 0, index), 0, steps, config.action_noise))
+    else:
+        guided = Guidance(config.guide_noise, config.guide_iterations) if config.guided else None
+        length = config.round_steps or steps
+        for index in range(config.round_rollouts):
+            file = file_of(folder, "rollouts", number, index)
+            wanted.append(Wanted("policy", file, 0, length, policy=policy, guided=guided))
+        replays = config.round_replays if config.guided else 0  # a plan by itself needs what led to a state
+        for index, begin in enumerate(range(0, replays, _REPLAYED_AT_ONCE)):
+            count, file = min(_REPLAYED_AT_ONCE, replays - begin), file_of(folder, "replays", number, index)
+            wanted.append(Wanted("replay", file, 0, count, policy=policy, guided=guided))
+    seeds = np.random.default_rng([seed, number, 7]).integers(2**31, size=len(wanted))
+    wanted = [dataclasses.replace(each, seed=int(drawn)) for each, drawn in zip(wanted, seeds, strict=True)]
+    return [each for each in wanted if not each.path.exists()]
+
+
 class Recorder:
     """Records on ``workers`` processes; with one, in this one.
 
@@ -84,11 +122,11 @@ class Recorder:
                 worker.terminate()
         self._pool.shutdown(cancel_futures=True)
 
-    def record(self, wanted: Sequence[Wanted]) -> None:
-        """Record all of ``wanted``."""
+    def record(self, wanted: Sequence[Wanted], what: str = "recording") -> None:
+        """Record all of ``wanted``; ``what`` stands at the progress bar."""
         if not wanted:
             return
-        with progress("recording", len(wanted)) as report:
+        with progress(what, len(wanted)) as report:
             if self.workers == 1 or len(wanted) == 1:
                 for done, each in enumerate(wanted):
                     _record(self.source, self.robot_name, each)

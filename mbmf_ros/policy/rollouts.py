@@ -151,13 +151,14 @@ def load_labels(path: Path, spec: RobotSpec) -> Labels:
     return labels
 
 
-def load_rollouts(folder: Path, spec: RobotSpec) -> list[Rollout]:
-    """All rollouts of a folder, in the order of their names.
+def load_rollouts(folder: Path, spec: RobotSpec, number: int | None = None) -> list[Rollout]:
+    """The rollouts of a folder, all or those of round ``number``, in the order of their names.
 
     Raises:
         MbmfError: see :func:`load_rollout`.
     """
-    return [load_rollout(path, spec) for path in sorted(folder.glob("*.safetensors"))]
+    names = "*.safetensors" if number is None else f"{number:02d}_*.safetensors"
+    return [load_rollout(path, spec) for path in sorted(folder.glob(names))]
 
 
 def labelled(folder: Path, rounds: Iterable[int], spec: RobotSpec) -> tuple[np.ndarray, np.ndarray]:
@@ -168,10 +169,9 @@ def labelled(folder: Path, rounds: Iterable[int], spec: RobotSpec) -> tuple[np.n
     """
     m, u = [np.zeros((0, spec.measurement.size))], [np.zeros((0, spec.nu))]
     for number in rounds:
-        for path in sorted((folder / "rollouts").glob(f"{number:02d}_*.safetensors")):
-            rollout = load_rollout(path, spec)
-            m.append(rollout.measurements[: len(rollout.labels)])
-            u.append(rollout.labels)
+        for made in load_rollouts(folder / "rollouts", spec, number):
+            m.append(made.measurements[: len(made.labels)])
+            u.append(made.labels)
         for path in sorted((folder / "replays").glob(f"{number:02d}_*.safetensors")):
             replay = load_labels(path, spec)
             m.append(replay.measurements)

@@ -12,7 +12,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.sac.policies import SACPolicy
 from torch import Tensor, nn
 
-from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyConfig
+from mbmf_ros.policy.gaussian import LEAST_SPREAD, GaussianPolicy, PolicyConfig
 from mbmf_ros.policy.normalised_env import NormalisedEnv
 from mbmf_ros.policy.sb3 import ALL_EPISODES, learn_anew
 from mbmf_ros.policy.settings import ModelFreeConfig
@@ -23,8 +23,10 @@ from mbmf_ros.policy.torch_state import (
     restore_module,
     restore_optimizer,
 )
+from mbmf_ros.terminal import busy
 
 _STD_ROWS = 1000  # latest observations that the exported standard deviation is the mean over
+_SPREAD_ROWS = 20_000  # latest observations that its mean and spread of observations are of
 _COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -98,6 +100,10 @@ class SacLearner:
         for name in ("center", "spread", "low", "high"):
             getattr(made, name).copy_(torch.from_numpy(getattr(env, name)))
         made.fold()
+        if self.seen:  # nothing may have been normalised: a spread of 1 would say nothing
+            rows = self._rows(min(self.seen, _SPREAD_ROWS, self.buffer.buffer_size))["observations"]
+            made.center.copy_(torch.from_numpy(rows.mean(0, dtype=np.float64)))
+            made.spread.copy_(torch.from_numpy(rows.std(0, dtype=np.float64)).clamp_min(LEAST_SPREAD))
         return made
 
     def layers(self, made: GaussianPolicy) -> list[tuple[nn.Module, nn.Module]]:
@@ -125,9 +131,13 @@ class SacLearner:
         assert self.model.log_ent_coef is not None
         self.model.log_ent_coef.data.copy_(tensors["entropy"])
         self.env.restore(below("env", tensors))
-        for part in added:
-            self.remember({name: part[name].numpy() for name in _COLUMNS})
-        self.seen = self._kept = int(tensors["seen"])
+        with busy("reading what was remembered"):
+            for part in added:
+                self.remember({name: part[name].numpy() for name in _COLUMNS})
+        lengths, expected = [len(part["rewards"]) for part in added], int(tensors["seen"])
+        if self.seen != expected and max(lengths, default=0) < self.buffer.buffer_size:  # more is not kept at once
+            raise ValueError(f"expected {expected} remembered transitions, found {self.seen}")
+        self.seen = self._kept = expected
         self.notes = dict(notes)
 
     def remember(self, columns: Mapping[str, np.ndarray]) -> None:

@@ -27,6 +27,7 @@ from mbmf_ros.policy.sac import SacLearner
 from mbmf_ros.policy.settings import FinetuneConfig
 from mbmf_ros.policy.source import Source, reward_unit
 from mbmf_ros.policy.torch_state import below, module_tensors, restore_module
+from mbmf_ros.terminal import busy
 
 _CLONE_RATE, _CLONE_BATCH = 1e-3, 256
 _ENTROPY_ROWS = 4096
@@ -160,9 +161,10 @@ class SacHandover(SacLearner):
         targets = policy(torch.from_numpy(raw)).clamp(-1.0, 1.0)
         seen = torch.from_numpy(self.env.normalize_obs(raw))
         optimizer = torch.optim.Adam(actor.parameters(), _CLONE_RATE)
-        for _ in range(self.handover.clone_updates):
-            rows = torch.randint(len(seen), (_CLONE_BATCH,))
-            _step(optimizer, mse_loss(actor.get_action_dist_params(seen[rows])[0].tanh(), targets[rows]))
+        with busy("making the actor of the policy"):
+            for _ in range(self.handover.clone_updates):
+                rows = torch.randint(len(seen), (_CLONE_BATCH,))
+                _step(optimizer, mse_loss(actor.get_action_dist_params(seen[rows])[0].tanh(), targets[rows]))
         self._set_std(float(policy.log_std.exp().mean()))
 
     def learn(self, wanted: int, most: int, seed: int, tick: Callable[[int], None]) -> tuple[int, list[float]]:
@@ -172,7 +174,8 @@ class SacHandover(SacLearner):
         env = environment(self.source.spec, self.source.info.task, repeat)
         if (most_episodes(self.handover) * env.reward.steps + 1) * repeat > most:
             return 0, []
-        search = find_std(env, self.policy(), self.handover, seed, lambda steps: tick(steps * repeat))
+        with busy("trying first standard deviations"):
+            search = find_std(env, self.policy(), self.handover, seed, lambda steps: tick(steps * repeat))
         spent = search.steps * repeat
         self._set_std(search.std)
         self._bind()
@@ -180,7 +183,8 @@ class SacHandover(SacLearner):
         self.model.set_random_seed(seed)
         self.model.target_entropy = self._entropy()
         if self.handover.warm_up:
-            self.model.train_critics(self.handover.warm_up_updates, _WARM_UP_TAU)
+            with busy("warming up the critics"):
+                self.model.train_critics(self.handover.warm_up_updates, _WARM_UP_TAU)
         self.notes = {
             "reward_unit": self.unit,
             "remembered": self.seen,

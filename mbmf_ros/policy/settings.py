@@ -16,6 +16,7 @@ from mbmf_ros.shared_files import shared_file
 
 LEARNERS = ("trpo", "sac")
 PRESETS = ("default", "paper")
+SECTIONS = ("imitate", "baseline", "finetune")  # of a robot's file
 
 
 @dataclass(frozen=True)
@@ -221,10 +222,14 @@ def settings_of(spec: RobotSpec, section: str) -> Mapping[str, Any]:
     """A robot's own settings of ``imitate``, ``baseline`` or ``finetune``; empty where it has none.
 
     Raises:
-        MbmfError: the file is not usable.
+        MbmfError: the file is not usable, or has a section of another name.
     """
     file = file_beside(spec, ".policy.yaml")
     if file is None:
         with contextlib.suppress(MbmfError):
             file = shared_file("config", "policy", f"{spec.name}.yaml")
-    return (load_yaml(file).get(section) or {}) if file else {}
+    values = load_yaml(file) if file else {}
+    for name in values:
+        if name not in SECTIONS:
+            raise unknown(f"section in {file}", str(name), SECTIONS)
+    return values.get(section) or {}

@@ -13,6 +13,7 @@ from mbmf_ros.policy.files import POLICY_FILE
 from mbmf_ros.policy.gaussian import GaussianPolicy
 from mbmf_ros.policy.io import PolicyInfo, load_policy
 from mbmf_ros.policy.rollouts import Rollout, load_rollouts
+from mbmf_ros.policy.stages import check_finished
 from mbmf_ros.robots import RobotSpec, robot
 
 ROLLOUTS_FOLDER = "rollouts"
@@ -36,6 +37,13 @@ class Source:
     rollouts: list[Rollout]
     digest: str
 
+    @property
+    def seed(self) -> int:
+        """That of the imitation that made the policy; 0 where its file does not say."""
+        identity = self.info.extra.get("identity")
+        seed = identity.get("seed") if isinstance(identity, dict) else None
+        return seed if isinstance(seed, int) else 0
+
 
 def load_source(folder: Path, robot_name: str = "") -> Source:
     """Read the folder that ``mbmf imitate`` has written.
@@ -45,11 +53,12 @@ def load_source(folder: Path, robot_name: str = "") -> Source:
         robot_name: what it must be of; empty: of whatever robot its file names.
 
     Raises:
-        MbmfError: something is missing, damaged, or of another robot.
+        MbmfError: something is missing, damaged, or of another robot; or the imitation is not finished.
     """
     file = folder / POLICY_FILE
     policy, info = load_policy(file, robot(robot_name) if robot_name else None)
     spec = robot(info.robot)
+    check_finished(folder)
     rollouts = load_rollouts(folder / ROLLOUTS_FOLDER, spec)
     if not any(len(rollout) for rollout in rollouts):
         raise MbmfError(f"{folder / ROLLOUTS_FOLDER}: expected the rollouts that `mbmf imitate` records, found none")

@@ -13,6 +13,8 @@ from sb3_contrib import TRPO
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
+from mbmf_ros.terminal import busy
+
 _HELD_OUT = 5  # every so manieth stretch is not trained on
 _PATIENCE = 10  # passes without progress
 _PROGRESS = 0.002
@@ -68,7 +70,8 @@ class WarmTrpo(TRPO):
             before = self._cut_values()
             for place, value in before.items():
                 self.rollout_buffer.rewards[place] -= self.gamma * value
-            self.explained = self._warm_up([*self.known, *self._stretches()])
+            with busy("warming up the critic"):
+                self.explained = self._warm_up([*self.known, *self._stretches()])
             self._judge_anew()
             self.known = None
         super().train()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
+from mbmf_ros import terminal
 from mbmf_ros.config import override
 from mbmf_ros.control.algorithm import LearnConfig, configured, resume
 from mbmf_ros.errors import MbmfError
@@ -238,10 +241,42 @@ def test_what_the_expert_cannot_do_is_told_at_once(tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
+def test_lost_recordings_are_told(source: Path, tmp_path: Path):
+    config = override(QUICK, {"rounds": 2, "improvement": {"rounds": 0}})
+
+    def die(row: dict) -> None:
+        if row["round"] == 1:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        begin(source, tmp_path, config).run(die)
+    lost = [tmp_path / name / "01_0000.safetensors" for name in ("rollouts", "replays")]
+    for file, what in zip(lost, ("steps", "labels"), strict=True):
+        file.rename(tmp_path / "elsewhere")
+        with pytest.raises(MbmfError, match=rf"expected \d+ {what}, found \d+; put the files"):
+            begin(source, tmp_path, config)
+        (tmp_path / "elsewhere").rename(file)
+    begin(source, tmp_path, config).run()
+    (tmp_path / "replays" / "01_0000.safetensors").unlink()  # nothing is learnt from it any more
+    assert len(begin(source, tmp_path, config).curve) == 3
+
+
+def test_what_is_under_way_is_said(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(terminal, "CONSOLE", Console(file=screen, force_terminal=True, force_interactive=True))
+    begin(source, tmp_path, override(QUICK, {"improvement": {"finalists": 2, "final_episodes": 1}})).run()
+    said = screen.getvalue()
+    for what in (
+        *("0 of 5: recording", "0 of 5: cloning", "1 of 5: evaluating", "2 of 5: the policy acts"),
+        *("3 of 5: improving the policy in the model", "4 of 5: training the model", "5 of 5: finalist 2 of 2 acts"),
+    ):
+        assert f"round {what}" in said
+
+
 def test_another_run_a_damaged_one_and_a_missing_expert_are_told(source: Path, tmp_path: Path):
     config = override(QUICK, {"rounds": 0, "improvement": {"rounds": 0}})
     begin(source, tmp_path, config).run()
-    with pytest.raises(MbmfError, match=r"config.action_noise is 0.05 there, 0.1 here"):
+    with pytest.raises(MbmfError, match=r"config.action_noise is 0.05 there, 0.1 here; choose another with --folder"):
         begin(source, tmp_path, override(config, {"action_noise": 0.1}))
     state = tmp_path / "run.json"
     state.write_text(state.read_text()[:-9])
@@ -257,3 +292,5 @@ def test_another_run_a_damaged_one_and_a_missing_expert_are_told(source: Path, t
         imitation_recipe(robot("ant"), "paper", {})
     with pytest.raises(MbmfError, match="unknown preset"):
         imitation_recipe(SPEC, "papers", {})
+    with pytest.raises(MbmfError, match="expert_rollouts: expected a number from 1"):
+        imitation_recipe(SPEC, "default", {"expert_rollouts": 0})

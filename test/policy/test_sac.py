@@ -1,0 +1,45 @@
+"""SAC as a learner of our runs: what it exports, and what it misses on the disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mbmf_ros.cli import main
+from mbmf_ros.policy.sac import SacLearner
+from mbmf_ros.policy.settings import ModelFreeConfig, SacConfig
+
+
+def test_the_exported_policy_knows_how_its_observations_vary():
+    """Nothing is normalised while it learns; the margin of a policy that drives is in standard deviations even so."""
+    learner = SacLearner("hopper", "forward", ModelFreeConfig(sac=SacConfig(hidden=8, batch=16, random_steps=250)), 0)
+    assert (learner.policy().spread == 1.0).all()  # nothing was seen
+    learner.learn(300, 300, 1, lambda steps: None)
+    policy, seen = learner.policy(), learner.buffer.observations[:300, 0]
+    np.testing.assert_allclose(policy.spread, seen.std(0), rtol=1e-4)
+    np.testing.assert_allclose(policy.center, seen.mean(0), rtol=1e-3, atol=1e-5)
+    answers = learner.model.actor(torch.from_numpy(seen), deterministic=True)
+    torch.testing.assert_close(policy(torch.from_numpy(seen)), answers, rtol=1e-4, atol=1e-5)
+    beyond = policy.high + 0.5 * policy.spread
+    torch.testing.assert_close(policy.outside(beyond), torch.full_like(beyond, 0.5), rtol=1e-3, atol=1e-3)
+
+
+def test_lost_memories_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["baseline", "--robot", "hopper", "--learner", "sac", "--folder", str(tmp_path), "--budget", "300"]
+    command += ["--set", "evaluate_every=100", "episodes=1", "sac.hidden=8", "sac.batch=16", "sac.random_steps=250"]
+    assert main(command) == 0
+    lost = tmp_path / "replay_0003.safetensors"
+    lost.unlink()
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "replay_0003.safetensors is missing; remove the folder" in capsys.readouterr().err
+    file = tmp_path / "run.json"
+    state = json.loads(file.read_text())
+    assert state.pop("parts") == [2, 3, 4]  # as it was kept once
+    file.write_text(json.dumps(state))
+    assert main(command) == 2
+    assert "expected 300 remembered transitions, found 200" in capsys.readouterr().err
