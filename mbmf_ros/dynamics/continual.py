@@ -127,6 +127,7 @@ class Continual:
             warm_start=warm,
             half_life=half_life,
             since_change=since,
+            changed=self.changed,
             training=training,
             seed=base.seed + self.moved,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
@@ -177,6 +177,16 @@ def default_model_path(spec: RobotSpec, profile: str = "body") -> Path:
     """
     models = Path(__file__).parent.parent / "models"
     path = models / f"{spec.name}{'' if profile == 'body' else '_' + profile}.safetensors"
-    if not path.is_file():
+    if not path.is_file() or _shipped_for(path) not in (None, (spec.name, profile)):
         raise MbmfError(f"no model of {spec.name!r} with the state profile {profile!r} is shipped; see `mbmf train`")
     return path
+
+
+def _shipped_for(path: Path) -> tuple[str, str] | None:
+    """The robot and the profile that a model file names, as file names are ambiguous; None: it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            info = json.loads((file.metadata() or {})["info"])
+        return info["robot"], info["profile"]
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return None

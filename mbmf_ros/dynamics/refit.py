@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -29,6 +29,8 @@ class RefitConfig(Ranged):
         half_life: of the weight with which a transition is drawn, in transitions recorded after it; 0: all alike.
         since_change: transitions since the robot was noticed to have changed; 0: it has not. The half-life is at most
             that: at least half of the transitions drawn are of the robot as it is now.
+        changed: it has, and no model that has learned from what came after it is in force: what the one in force lost
+            to better ones before it counts no more.
         seed: of initial weights and batches.
         dynamics, training: architecture, and how to fit.
         acceptance: when the result is good enough.
@@ -37,6 +39,7 @@ class RefitConfig(Ranged):
     warm_start: bool = False
     half_life: int = ranged(0, 0)
     since_change: int = ranged(0, 0)
+    changed: bool = False
     seed: int = ranged(0, 0)
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
@@ -55,6 +58,7 @@ def refit(
     current: Dynamics | None,
     config: RefitConfig,
     progress: Callable[[float, float], None] | None = None,
+    behind: Mapping[str, float] | None = None,
 ) -> tuple[Dynamics, ModelInfo, Judgement]:
     """Train on ``store`` (episodes in the order recorded) and judge the result on what is held out of it.
 
@@ -63,6 +67,7 @@ def refit(
         current: the model in force.
         config: how.
         progress: called about once a second with the share done and the current loss.
+        behind: of the model in force; see :class:`~mbmf_ros.dynamics.acceptance.Judgement`.
 
     Raises:
         MbmfError: too little data, or training diverged.
@@ -81,7 +86,8 @@ def refit(
     recorded = train.store.transitions
     held_data = make_dataset(held.store, model.profile)
     report = fit(model, data, held_data, training, config.seed, recorded, warm, weights, progress)
-    judgement = judge(model, current, held, config.acceptance, config.since_change)
+    lags = None if config.changed else behind
+    judgement = judge(model, current, held, config.acceptance, config.since_change, lags)
     validation = validate(model, held.store)
     extra = {
         "training": dataclasses.asdict(training),
@@ -90,6 +96,7 @@ def refit(
         "warm_start": warm,
         "half_life": config.effective_half_life,
         "since_change": config.since_change,
+        "behind": judgement.behind,
         "nrmse": {str(horizon): error for horizon, error in validation.nrmse.items()},
     }
     open_loop = validation.nrmse.get(OPEN_LOOP_STEPS, float("nan"))

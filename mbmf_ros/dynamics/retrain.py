@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mbmf_ros.config import override
 from mbmf_ros.data.store import TransitionStore
+from mbmf_ros.dynamics.acceptance import behind_of
 from mbmf_ros.dynamics.io import load_model, save_model
 from mbmf_ros.dynamics.refit import RefitConfig, refit
 from mbmf_ros.errors import MbmfError
@@ -164,8 +165,9 @@ def work(folder: Path) -> None:
     def report(share: float, loss: float) -> None:
         print(f"{share:.4f}", flush=True)
 
-    current = load_model(folder / _CURRENT, spec)[0] if (folder / _CURRENT).exists() else None
-    model, info, judgement = refit(store, current, task.refit, report)
+    current, said = load_model(folder / _CURRENT, spec) if (folder / _CURRENT).exists() else (None, None)
+    behind = behind_of(said.extra) if said else None
+    model, info, judgement = refit(store, current, task.refit, report, behind)
     save_model(folder / _MODEL, model, info)
     errors = (judgement.recent_error, judgement.old_error)
     recent, old = (error if math.isfinite(error) else None for error in errors)  # JSON has no NaN

@@ -119,6 +119,7 @@ class Learner:
         self._continual = Continual(spec, config)
         self._continual.begin(model)
         self._spec = spec
+        self._behind: dict[str, float] = {}
         self._measured: list[list[np.ndarray]] = []
         self._applied: list[list[np.ndarray]] = []
 
@@ -143,12 +144,13 @@ class Learner:
         episodes = [Episode(np.stack(m), np.stack(u), "log") for m, u in pairs if u]
         settings = self._continual.settings(self.base)
         self._continual.started()
-        model, _, judgement = refit(moving(TransitionStore(self._spec, episodes)), self.model, settings)
+        store = moving(TransitionStore(self._spec, episodes))
+        model, _, judgement = refit(store, self.model, settings, behind=self._behind)
         self._continual.ended(judgement.accepted)
         self.models += judgement.accepted
         self.refused += not judgement.accepted
         if judgement.accepted:
-            self.model = model
+            self.model, self._behind = model, judgement.behind
             self._continual.begin(model)
         return noticed, judgement.accepted
 

@@ -36,6 +36,7 @@ class MpcControllerConfig:
     task: str = option("idle", "while there is no path and no command: idle, or forward: as fast as possible along x")
     hold_at_goal: bool = option(False, "where a path ends, hold the position; else the safe action is applied")
     cmd_vel_timeout: float = option(0.5, "robot time after which an unrepeated cmd_vel ends in hold [s]; 0: never", 0.0)
+    enable_stamped_cmd_vel: bool = option(False, "cmd_vel is geometry_msgs/TwistStamped, as Nav2 sends it; else Twist")
     seed: int = option(0, "seed of the planner's noise and of the exploration", 0)
     threads: int = option(1, "PyTorch threads", 1, 64)
     odom_frame: str = option("odom", "odometry frame; paths must be in it")

@@ -19,7 +19,7 @@ from mbmf_ros.dynamics.continual import Continual
 from mbmf_ros.dynamics.holdout import moving
 from mbmf_ros.dynamics.retrain import Retraining, RetrainTask
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.msg import LearnerStatus, Model, RobotState
+from mbmf_ros.msg import ControllerStats, LearnerStatus, Model, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import state_from
 from mbmf_ros.nodes.learner_config import LearnerConfig
@@ -33,6 +33,7 @@ from mbmf_ros.run_folder import RUN_VARIABLE, KeptModel, home, new_run, write_wh
 from mbmf_ros.threads import one_thread
 
 _TICK_S = 0.25  # how often the log is flushed when due, and training and change are looked at
+_MOST_VERSIONS = 2**31  # no learner comes that far
 _REPORT_S = 1.0  # how often the status is published when nothing happens
 
 
@@ -52,14 +53,18 @@ class DynamicsLearner(Node):
         self._first, problem = first_model(self._spec, c.model_path, c.dynamics.profile)
         if problem:
             self.get_logger().warning(problem)
+        take: Any = self._on_state  # raw: it is called with the bytes of a RobotState
+        self.create_subscription(RobotState, "state", take, qos.STATE_ALL, raw=True)  # waits while the log is read
         self._version, self._paused, self._passed = 0, False, 0  # the last: states that passed by while paused
+        self._controllers = 0  # the first version that the controller was heard of having
         self._model: ModelInForce | None = None
         self._training: Retraining | None = None
         self._trainings, self._rejects = Trainings(), Rejects()
         self._continual = Continual(self._spec, c.continual, c.change)
         run = os.environ.get(RUN_VARIABLE) or new_run()
         self._home = home(self._spec.name, self.get_namespace())
-        self._recorder = self._open_recorder(run)
+        folder, topic = c.log_folder(self._home / run), self.resolve_topic_name("state")
+        self._recorder = Recorder(self._spec, folder, topic, c.max_transitions, 10**6 * c.max_log_mb)
         self._kept = KeptModel(self._recorder.folder, run)
         self._error_told, self._message, self._reported_at = "", "", 0.0
         self._model_publisher = self.create_publisher(Model, "model", qos.LATCHED)
@@ -67,8 +72,8 @@ class DynamicsLearner(Node):
         if not self._adopt_kept():
             self._adopt_first()
         self._continual.recall(moving(self._recorder.ticks.store()).transitions)
-        take: Any = self._on_state  # raw: it is called with the bytes of a RobotState
-        self.create_subscription(RobotState, "state", take, qos.STATE_ALL, raw=True)
+        stats = "mpc_controller/stats"
+        self._stats = self.create_subscription(ControllerStats, stats, self._on_stats, qos.STATE_LATEST)
         answers = {"train": self._on_train, "save": self._on_save, "load": self._on_load, "reset": self._on_reset}
         for name, answer in answers.items():
             offer(self, Trigger, name, answer)
@@ -83,20 +88,13 @@ class DynamicsLearner(Node):
 
     # The record ----------------------------------------------------------------------------------
 
-    def _open_recorder(self, run: str) -> Recorder:
-        """The record, with a log in ``log_dir`` unless that is empty."""
-        c = self._config
-        folder = self._home / run if c.log_dir == "default" else Path(c.log_dir).expanduser() if c.log_dir else None
-        return Recorder(self._spec, folder, self.resolve_topic_name("state"), c.max_transitions, 10**6 * c.max_log_mb)
-
     def _tell_about_log(self) -> None:
         for note in self._recorder.notes:
             self.get_logger().info(note)
         self._recorder.notes.clear()
-        if self._recorder.error != self._error_told:
-            self._error_told = self._recorder.error
-            if self._error_told:
-                self.get_logger().error(self._error_told)
+        if self._recorder.error and self._recorder.error != self._error_told:
+            self.get_logger().error(self._recorder.error)
+        self._error_told = self._recorder.error
 
     def _on_state(self, data: bytes) -> None:
         self._diagnostics.heard("state")
@@ -178,12 +176,14 @@ class DynamicsLearner(Node):
         """Go on with the model of a learner of this run that crashed; whether there is one."""
         try:
             kept = self._kept.recall()
-            if kept is not None:
+            if kept is not None and kept[0]:
                 self._adopt(kept[0], "this run's model from before the restart", kept[1])
+            elif kept is not None:  # after a reset there was none, but there had been
+                self._version = kept[1]
         except (MbmfError, OSError) as error:
             self.get_logger().error(f"cannot go on with this run's model: {error}")
             return False
-        return kept is not None
+        return self._model is not None
 
     def _adopt_first(self) -> None:
         """Begin with the model asked for, or with none."""
@@ -191,17 +191,31 @@ class DynamicsLearner(Node):
             (self._accept if self._version else self._adopt)(*self._first)
             return
         self._model = None
+        if self._version:
+            self._keep(b"")  # or a restart would bring back what was reset
         self._continual.begin(None)
         how = "the first training comes by itself" if self._config.continuous else "call ~/train after some recording"
         self._tell(f"no model yet; {how}")
 
     def _accept(self, data: bytes, reason: str) -> None:
         """Put a model in force, for the rest of this run."""
-        self._adopt(data, reason, self._version + 1)
+        self._adopt(data, reason, max(self._version, self._controllers) + 1)
+        self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        """Let a restart in this run begin with the model ``data``; empty: with the one asked for, or none."""
         try:
             self._kept.keep(data, self._version)
         except OSError as error:
-            self.get_logger().error(f"a restart will lose version {self._version}: {error}")
+            self.get_logger().error(f"a restart will not know of version {self._version}: {error}")
+
+    def _on_stats(self, message: ControllerStats) -> None:
+        """Count on from the controller's version, which may be that of a learner that left nothing behind."""
+        if 0 < message.model_version < _MOST_VERSIONS:  # 0: it had nothing to plan
+            self.destroy_subscription(self._stats)
+            self._controllers = message.model_version
+            if self._model is not None and self._controllers > self._version:
+                self._accept(self._model.data, "the same model again, as the controller has a later version")
 
     def _adopt(self, data: bytes, reason: str, version: int = 1) -> None:
         """Put a model in force and publish it."""
@@ -216,14 +230,14 @@ class DynamicsLearner(Node):
     # Requests ------------------------------------------------------------------------------------
 
     def _on_save(self, _: Trigger.Request) -> str:
-        path = self._save_path()
+        path = self._config.save_file(self._home)
         if self._model is None:
             raise MbmfError("there is no model to save")
         write_whole(path, self._model.data)
         return self._tell(f"version {self._version} saved to {path}")
 
     def _on_load(self, _: Trigger.Request) -> str:
-        found = read_model(self._save_path(), self._spec)
+        found = read_model(self._config.save_file(self._home), self._spec)
         self._cancel_training()  # it would be compared with the model of before
         self._accept(*found)
         return self._message
@@ -239,10 +253,6 @@ class DynamicsLearner(Node):
         self._paused = request.data
         return self._tell("logging and learning are paused" if request.data else "logging")
 
-    def _save_path(self) -> Path:
-        path = self._config.save_path
-        return self._home / "model.safetensors" if path == "default" else Path(path).expanduser()
-
     # What others see -----------------------------------------------------------------------------
 
     def _tell(self, message: str) -> str:
@@ -256,30 +266,20 @@ class DynamicsLearner(Node):
         message = LearnerStatus(message=self._recorder.error or self._message, model_version=self._version)
         message.header.stamp = self.get_clock().now().to_msg()
         message.continuous = self._config.continuous
-        fill_status(message, self._recorder, self._model and self._model.info, self._trainings, self._continual)
-        if self._training is not None:
-            message.state, message.progress = LearnerStatus.STATE_TRAINING, self._training.progress
-        elif self._recorder.error:
-            message.state = LearnerStatus.STATE_ERROR
-        elif self._paused:
-            message.state = LearnerStatus.STATE_PAUSED
+        info, progress = self._model and self._model.info, self._training and self._training.progress
+        fill_status(message, self._recorder, info, self._trainings, self._continual, progress, self._paused)
         self._status_publisher.publish(message)
 
     def _condition(self) -> tuple[bytes, str, dict[str, Any]]:
-        failure = self._trainings.failure
-        values = {
-            "model version": self._version,
-            "training": f"{self._training.progress:.0%}" if self._training else failure or "idle",
-            "states while paused": self._passed,
-            **diagnosis(self._recorder, self._trainings, self._continual),
-        }
+        values: dict[str, Any] = {"model version": self._version, "states while paused": self._passed}
+        progress = self._training and self._training.progress
+        values |= diagnosis(self._recorder, self._trainings, self._continual, progress)
+        problem = self._trainings.failure if self._training is None else ""
+        if self._continual.changed and self._config.continuous:
+            problem = "the robot has changed; learning it anew"
         if self._recorder.error:
             return ERROR, self._recorder.error, values
-        if self._continual.changed and self._config.continuous:
-            return WARN, "the robot has changed; learning it anew", values
-        if failure and self._training is None:
-            return WARN, failure, values
-        return OK, self._message, values
+        return WARN if problem else OK, problem or self._message, values
 
     def destroy_node(self) -> None:
         """Stop the worker and close the log."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mbmf_ros.dynamics.acceptance import AcceptanceConfig
 from mbmf_ros.dynamics.change import ChangeConfig
@@ -40,6 +41,15 @@ class LearnerConfig:
     acceptance: AcceptanceConfig = field(default_factory=AcceptanceConfig)
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
+
+    def log_folder(self, own: Path) -> Path | None:
+        """Where to log, ``own`` by default; None: nowhere."""
+        given = Path(self.log_dir).expanduser() if self.log_dir else None
+        return own if self.log_dir == "default" else given
+
+    def save_file(self, home: Path) -> Path:
+        """The file of ~/save and ~/load; by default it is in ``home``."""
+        return home / "model.safetensors" if self.save_path == "default" else Path(self.save_path).expanduser()
 
     @property
     def refit(self) -> RefitConfig:

@@ -49,9 +49,28 @@ class Trainings:
 
 
 def fill_status(
-    status: LearnerStatus, recorder: Recorder, info: ModelInfo | None, trainings: Trainings, continual: Continual
+    status: LearnerStatus,
+    recorder: Recorder,
+    info: ModelInfo | None,
+    trainings: Trainings,
+    continual: Continual,
+    progress: float | None,
+    paused: bool,
 ) -> None:
-    """Write into ``status`` what is known of the record, of the model in force, of the trainings and of the robot."""
+    """Write into ``status`` what is known of the record, of the model in force, of the trainings and of the robot.
+
+    Args:
+        status: to be filled.
+        recorder, info, trainings, continual: what is known.
+        progress: of the training under way, if one is.
+        paused: nothing is recorded.
+    """
+    if progress is not None:
+        status.state, status.progress = LearnerStatus.STATE_TRAINING, progress
+    elif recorder.error:
+        status.state = LearnerStatus.STATE_ERROR
+    elif paused:
+        status.state = LearnerStatus.STATE_PAUSED
     ticks = recorder.ticks
     status.logged, status.kept, status.rejected = ticks.transitions, ticks.kept, ticks.rejected
     status.one_step_error = status.open_loop_error = math.nan
@@ -65,9 +84,12 @@ def fill_status(
     status.changed, status.changes = continual.changed, continual.changes
 
 
-def diagnosis(recorder: Recorder, trainings: Trainings, continual: Continual) -> dict[str, object]:
-    """The same for diagnostics."""
+def diagnosis(
+    recorder: Recorder, trainings: Trainings, continual: Continual, progress: float | None
+) -> dict[str, object]:
+    """The same for diagnostics, with the progress of a training if one is under way."""
     return {
+        "training": trainings.failure or "idle" if progress is None else f"{progress:.0%}",
         "transitions": recorder.ticks.transitions,
         "transitions kept": recorder.ticks.kept,
         "states logged": recorder.logged,

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
@@ -96,7 +96,8 @@ class MpcControllerNode(Node):
         self._candidates = self.create_publisher(MarkerArray, "~/candidates", qos.DRAWING)
         self.create_subscription(Model, "model", self._on_model, qos.LATCHED)
         self.create_subscription(PathMessage, "path", self._on_path, qos.LATCHED)
-        self.create_subscription(Twist, "cmd_vel", self._on_cmd_vel, qos.COMMAND)
+        twist = TwistStamped if config.enable_stamped_cmd_vel else Twist
+        self.create_subscription(twist, "cmd_vel", self._on_cmd_vel, qos.COMMAND)
         self.create_subscription(RobotState, "state", self._on_new_state, qos.STATE_LATEST)
         self.create_timer(UNUSED_S, self._on_quiet, clock=STEADY)
         self._diagnostics = Diagnostics(self, self.spec.name, self._condition, self.rejects)
@@ -136,9 +137,7 @@ class MpcControllerNode(Node):
         current = self.mpc.model
         try:
             if message.version < self.mpc.version:
-                raise MbmfError(
-                    f"version {self.mpc.version} is later; where the learner began anew, restart mpc_controller as well"
-                )
+                raise MbmfError(f"version {self.mpc.version} is later; a learner that began anew will go on from there")
             model, info = model_from_bytes(bytes(message.weights), self.spec)
             for name in ("robot", "profile", "layout_hash"):
                 said, is_ = getattr(message, name), getattr(info, name)
@@ -172,9 +171,9 @@ class MpcControllerNode(Node):
         self._path_stamp_s = time_seconds(message.header.stamp)
         self.orders.follow(path)
 
-    def _on_cmd_vel(self, message: Twist) -> None:
+    def _on_cmd_vel(self, message: Twist | TwistStamped) -> None:
         try:
-            command = command_from(message)
+            command = command_from(message.twist if isinstance(message, TwistStamped) else message)
             if command.any():  # joysticks at rest go on sending zeros
                 check_takes_orders(self._status)
         except MbmfError as error:

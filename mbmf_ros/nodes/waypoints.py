@@ -16,7 +16,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import PointStamped, PoseStamped, Twist
+from geometry_msgs.msg import PointStamped, PoseStamped, Twist, TwistStamped
 from nav_msgs.msg import Path as PathMessage
 from rclpy.action import ActionServer, CancelResponse  # pyright: ignore[reportPrivateImportUsage]
 from rclpy.node import Node
@@ -72,7 +72,8 @@ class Waypoints(Node):
         self.create_subscription(PoseStamped, "goal_pose", self._on_goal_pose, qos.CLICK)
         self.create_subscription(PointStamped, "clicked_point", self._on_clicked_point, qos.CLICK)
         self.create_subscription(PathMessage, "follow_path", self._on_follow_path, qos.CLICK)
-        self.create_subscription(Twist, "cmd_vel", self._on_cmd_vel, qos.COMMAND)
+        twist = TwistStamped if config.enable_stamped_cmd_vel else Twist
+        self.create_subscription(twist, "cmd_vel", self._on_cmd_vel, qos.COMMAND)
         for name, action in (("clear", self._clear), ("save", self._save), ("load", self._load)):
             self.create_service(Trigger, f"~/{name}", self._answering(action))
         self._server = ActionServer(
@@ -215,10 +216,11 @@ class Waypoints(Node):
         except MbmfError as error:
             self._refuse("follow_path", error)
 
-    def _on_cmd_vel(self, message: Twist) -> None:
+    def _on_cmd_vel(self, message: Twist | TwistStamped) -> None:
         """Whoever steers the robot by hand ends its path; the controller obeys the command."""
         try:
-            if self.route.tracker is not None and command_from(message).any():
+            twist = message.twist if isinstance(message, TwistStamped) else message
+            if self.route.tracker is not None and command_from(twist).any():
                 self._demonstrating = False
                 self._stop(Result.REPLACED, "cmd_vel took over; the path is cleared")
         except MbmfError as error:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from mbmf_ros.data.collect import CollectConfig, collect_random
 from mbmf_ros.data.store import TransitionStore
-from mbmf_ros.dynamics.acceptance import AcceptanceConfig, judge
+from mbmf_ros.dynamics import acceptance
+from mbmf_ros.dynamics.acceptance import AcceptanceConfig, behind_of, judge
 from mbmf_ros.dynamics.dataset import make_dataset
 from mbmf_ros.dynamics.holdout import Part, hold_out
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
@@ -88,6 +90,59 @@ def test_without_data_of_the_changed_robot_old_data_is_not_judged_leniently(good
     lenient = dataclasses.replace(CONFIG, tolerance=10.0)
     assert judge(slightly, good, held, lenient, since_change=600).accepted
     assert not judge(slightly, good, held, lenient, since_change=1).accepted
+
+
+class Successors:
+    """Models of which only the errors matter: each is judged against the last one that was accepted."""
+
+    def __init__(self, held: Part, monkeypatch: pytest.MonkeyPatch, config: AcceptanceConfig = CONFIG):
+        self.held, self.config, self.behind = held, config, {}
+        self.current, self.error = Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)), 1.0
+        self._errors = {id(self.current): self.error}
+        monkeypatch.setattr(acceptance, "validate", self._validate)
+
+    def accepts(self, factor: float, since_change: int = 0) -> bool:
+        """Whether a successor is accepted whose error is ``factor`` times that of the model in force."""
+        model, error = copy.deepcopy(self.current), factor * self.error
+        self._errors[id(model)] = error
+        judgement = judge(model, self.current, self.held, self.config, since_change, self.behind)
+        if judgement.accepted:
+            self.current, self.error, self.behind = model, error, judgement.behind
+        return judgement.accepted
+
+    def _validate(self, model: Dynamics, store: TransitionStore, horizons: tuple[int]) -> SimpleNamespace:
+        return SimpleNamespace(nrmse={horizons[0]: self._errors[id(model)]} if store.episodes else {})
+
+
+def test_what_successors_lose_adds_up(held: Part, monkeypatch: pytest.MonkeyPatch):
+    chain = Successors(held, monkeypatch)
+    assert chain.accepts(1.019)
+    assert not chain.accepts(1.019), "3.8 % worse than the best"
+    assert chain.accepts(1.0), "as good as the one in force is good enough"
+    assert not chain.accepts(1.002)
+    assert chain.accepts(0.9)
+    assert chain.accepts(1.019), "that was better than all before"
+    assert not chain.accepts(1.019)
+    monkeypatch.undo()
+    on_old_data = Successors(held, monkeypatch, dataclasses.replace(CONFIG, tolerance=9.0))
+    accepted = [on_old_data.accepts(1.04) for _ in range(5)]
+    assert accepted == [True, True, False, False, False]
+
+
+def test_leniency_after_a_change_is_given_once_and_ends(held: Part, monkeypatch: pytest.MonkeyPatch):
+    patient = dataclasses.replace(CONFIG, tolerance=9.0, lenient=1200)
+    chain = Successors(held, monkeypatch, patient)
+    assert chain.accepts(2.5, since_change=600)
+    assert not chain.accepts(1.5, since_change=1200), "it triples once, not with every model"
+    assert not chain.accepts(1.5, since_change=1201)
+    assert chain.accepts(1.09, since_change=1500), "from here on what is lost counts anew"
+    assert not chain.accepts(1.09, since_change=1800)
+
+
+def test_what_was_lost_is_read_from_a_models_file():
+    assert behind_of({"behind": {"recent": 1.01, "old": 1}}) == {"recent": 1.01, "old": 1.0}
+    for damaged in ({}, {"behind": 3}, {"behind": {"recent": "much", "old": float("nan")}}, {"behind": {"old": 0.1}}):
+        assert behind_of(damaged) == {}
 
 
 def test_what_is_not_finite_is_refused(good: Dynamics, held: Part):

@@ -91,7 +91,7 @@ def test_a_changed_robot_is_learned_soon_and_from_recent_motion(continual: Conti
     take(continual, 10)
     assert continual.until_training == 0
     settings = continual.settings(RefitConfig())
-    assert (settings.since_change, settings.effective_half_life) == (20, 20.0)
+    assert (settings.since_change, settings.effective_half_life, settings.changed) == (20, 20.0, True)
     continual.ended(False)
     assert continual.settings(RefitConfig()).warm_start, "too little to begin anew from"
     continual.started()
@@ -99,6 +99,7 @@ def test_a_changed_robot_is_learned_soon_and_from_recent_motion(continual: Conti
     continual.ended(True)
     continual.begin(model)
     assert (continual.changed, continual.until_training) == (False, 15)
+    assert not continual.settings(RefitConfig()).changed, "what is lost from here on adds up"
     take(continual, 60)
     assert continual.until_training == 0
     continual.started()

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
+from mbmf_ros.dynamics import io
 from mbmf_ros.dynamics.io import (
     ModelInfo,
     default_model_path,
@@ -81,6 +82,22 @@ def test_the_shipped_model_loads_and_is_within_the_budget():
 def test_where_no_model_is_shipped_the_error_says_what_to_do():
     with pytest.raises(MbmfError, match=r"no model of 'bee' .* is shipped; see `mbmf train`"):
         default_model_path(dataclasses.replace(SPEC, name="bee"))
+
+
+def test_a_shipped_model_of_another_robot_or_profile_is_none_and_a_damaged_one_is_told():
+    assert load_model(default_model_path(SPEC, "paper"), SPEC)[1].profile == "paper"
+    namesake = dataclasses.replace(SPEC, name="ant_paper")  # its own file would have the name of that one
+    with pytest.raises(MbmfError, match="no model of 'ant_paper' with the state profile 'body' is shipped"):
+        default_model_path(namesake)
+
+
+def test_a_damaged_shipped_model_is_not_taken_for_a_missing_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(io, "__file__", str(tmp_path / "dynamics" / "io.py"))
+    shipped = tmp_path / "models" / "ant.safetensors"
+    shipped.parent.mkdir()
+    shipped.write_bytes(DATA[:100])
+    with pytest.raises(MbmfError, match=r"ant\.safetensors: not a whole safetensors file"):
+        load_model(default_model_path(SPEC), SPEC)
 
 
 def test_every_truncation_is_refused():

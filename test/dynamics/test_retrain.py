@@ -14,8 +14,9 @@ import torch
 
 from mbmf_ros.data.collect import CollectConfig, collect_random
 from mbmf_ros.data.store import TransitionStore
+from mbmf_ros.dynamics.acceptance import AcceptanceConfig
 from mbmf_ros.dynamics.holdout import hold_out
-from mbmf_ros.dynamics.io import load_model, model_from_bytes
+from mbmf_ros.dynamics.io import load_model, model_from_bytes, save_model
 from mbmf_ros.dynamics.model import DynamicsConfig
 from mbmf_ros.dynamics.refit import RefitConfig
 from mbmf_ros.dynamics.retrain import Retraining, RetrainTask, Verdict, work
@@ -62,6 +63,25 @@ def test_the_work_uses_base_data_and_new_data(store: TransitionStore, tmp_path: 
     prepare(tmp_path, dataclasses.replace(TASK, base_data=str(base), min_transitions=1501), extra)
     with pytest.raises(MbmfError, match=r"1500 transitions are too few, expected 1501"):
         work(tmp_path)
+
+
+def test_what_a_model_lost_to_better_ones_is_in_its_file_and_counts(store: TransitionStore, tmp_path: Path):
+    prepare(tmp_path, TASK, store)
+    work(tmp_path)
+    model, info = load_model(tmp_path / "model.safetensors", SPEC)
+    assert info.extra["behind"] == {}, "it is the first"
+    lost = dataclasses.replace(info, extra={"behind": {"recent": 1.5}})
+    save_model(tmp_path / "current.safetensors", model, lost)
+    slightly_worse = dataclasses.replace(TRAINING, min_updates=195)
+    known = dataclasses.replace(REFIT, training=slightly_worse, acceptance=AcceptanceConfig(tolerance=0.4))
+    for changed, allowed in ((False, "+0%"), (True, "")):
+        prepare(tmp_path, dataclasses.replace(TASK, refit=dataclasses.replace(known, changed=changed)), store)
+        work(tmp_path)
+        verdict = verdict_of(tmp_path)
+        assert verdict.accepted == changed, verdict.reason
+        assert allowed in verdict.reason
+        behind = load_model(tmp_path / "model.safetensors", SPEC)[1].extra["behind"]["recent"]
+        assert (behind < 1.4) == changed
 
 
 def test_a_worker_trains_and_says_what_went_wrong(store: TransitionStore):

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("mbmf_ros.msg")
 
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Path as PathMessage
 
 from mbmf_ros.dynamics.io import ModelInfo, layout_hash, save_model
@@ -53,11 +53,12 @@ class Driven:
         options = {"model_path": str(file), "icem__batch_size": 16, "icem__time_steps": 5, **parameters}
         self.rig, self.node = rig, rig.add(MpcControllerNode, **options)
         self.stats = rig.hear(ControllerStats, "mpc_controller/stats", qos.STATS)
-        self.commands = rig.speak(Twist, "cmd_vel", qos.COMMAND)
+        kind = TwistStamped if parameters.get("enable_stamped_cmd_vel") else Twist
+        self.commands = rig.speak(kind, "cmd_vel", qos.COMMAND)
         self.paths = rig.speak(PathMessage, "path", qos.LATCHED)
         rig.until(lambda: self.node.count_publishers("cmd_vel"), "the command's publisher")
 
-    def command(self, message: Twist) -> None:
+    def command(self, message: Twist | TwistStamped) -> None:
         """Send it, and wait until the controller has heard it."""
         heard, orders = [], self.node.orders
         real, orders.drive = orders.drive, lambda *args: (heard.append(args), real(*args))
@@ -101,6 +102,17 @@ def test_a_command_that_is_not_finite_is_refused_and_counted(rig, tmp_path):
     assert ant.node.mpc.goal.command.tolist() == [0.3, 0, 0]
 
 
+def test_stamped_commands_are_taken_where_they_are_asked_for(rig, tmp_path):
+    ant = Driven(rig, tmp_path, enable_stamped_cmd_vel=True, cmd_vel_timeout=0.12)
+    ant.task(0)
+    ant.command(TwistStamped(twist=twist(float("nan"))))
+    assert ant.node.rejects["cmd_vel"] == 1
+    ant.command(TwistStamped(twist=twist(0.3)))  # by a clock of its own: what counts is when it comes
+    assert ant.task(1) == "velocity"
+    assert ant.node.mpc.goal.command.tolist() == [0.3, 0, 0]
+    assert [ant.task(tick) for tick in (2, 3)] == ["velocity", "hold"]
+
+
 @pytest.mark.parametrize("status", [RobotState.STATUS_ESTOP, RobotState.STATUS_TRIPPED, RobotState.STATUS_DISABLED])
 def test_a_stopped_robot_takes_no_velocity_and_does_not_set_out_when_it_is_let_go(rig, tmp_path, status):
     ant = Driven(rig, tmp_path, cmd_vel_timeout=0.0)
@@ -135,18 +147,20 @@ def test_it_moves_forward_when_that_is_its_task(rig, tmp_path):
         rig.add(MpcControllerNode, task="foward")
 
 
-def test_waypoints_gives_its_path_up_to_a_command_but_not_to_a_joystick_at_rest(rig):
-    node = rig.add(Waypoints)
+@pytest.mark.parametrize("stamped", [False, True])
+def test_waypoints_gives_its_path_up_to_a_command_but_not_to_a_joystick_at_rest(rig, stamped):
+    wrapped = lambda message: TwistStamped(twist=message) if stamped else message  # noqa: E731
+    node = rig.add(Waypoints, enable_stamped_cmd_vel=stamped)
     paths = rig.hear(PathMessage, "path", qos.LATCHED)
     node._on_state(state(1))
     node._on_follow_path(path_message(np.array([[2.0, 0.0]]), "odom", time_message(0)))
-    node._on_cmd_vel(twist())
-    node._on_cmd_vel(twist(float("nan")))
+    node._on_cmd_vel(wrapped(twist()))
+    node._on_cmd_vel(wrapped(twist(float("nan"))))
     assert node.route.tracker is not None
     assert node.rejects["cmd_vel"] == 1
     rig.until(lambda: paths and len(paths[-1].poses) == 2, "the path")
-    publisher = rig.speak(Twist, "cmd_vel", qos.COMMAND)
-    publisher.publish(twist(turn=0.4))
+    publisher = rig.speak(TwistStamped if stamped else Twist, "cmd_vel", qos.COMMAND)
+    publisher.publish(wrapped(twist(turn=0.4)))
     rig.until(lambda: not paths[-1].poses, "an empty path")
     assert node.route.tracker is None
 

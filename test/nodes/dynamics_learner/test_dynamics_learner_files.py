@@ -27,7 +27,8 @@ from mbmf_ros.data.read_log import read_log
 from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.dynamics.io import ModelInfo, layout_hash, save_model
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
-from mbmf_ros.msg import LearnerStatus
+from mbmf_ros.msg import ControllerStats, LearnerStatus
+from mbmf_ros.nodes import dynamics_learner, qos
 from mbmf_ros.nodes.conversions import doubles
 from mbmf_ros.nodes.dynamics_learner import DynamicsLearner
 from mbmf_ros.nodes.runtime import ERROR, WARN
@@ -102,6 +103,59 @@ def test_a_learner_that_is_started_again_goes_on_with_its_runs_model_and_a_new_r
     learner(model_path=str(model_file))
     bridge.until(lambda: len(bridge.models) == 7)
     assert (bridge.models[6].version, bridge.models[6].transitions) == (1, 7)
+
+
+def test_what_was_reset_does_not_come_back_after_a_crash(
+    bridge: Bridge, learner: Callable, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(RUN_VARIABLE, "monday")
+    crashed = learner()
+    bridge.connect()
+    (tmp_path / "saved.safetensors").write_bytes(model_file.read_bytes())
+    for _ in range(2):
+        assert bridge.call(Trigger, "load").success
+    assert bridge.call(Trigger, "reset").success
+    crashed.destroy_node()
+    again = learner()
+    assert (again._model, again._version) == (None, 2)
+    bridge.until(lambda: "no model yet" in bridge.status.message)
+    assert bridge.call(Trigger, "load").success
+    bridge.until(lambda: [model.version for model in bridge.models][-1:] == [3])
+
+
+def test_without_a_log_versions_go_on_from_the_controllers(
+    bridge: Bridge, learner: Callable, model_file: Path, tmp_path: Path
+):
+    stats = bridge.create_publisher(ControllerStats, "mpc_controller/stats", qos.STATS)
+    learner(log_dir="", model_path=str(model_file))
+    bridge.until(lambda: stats.get_subscription_count() > 0)
+    for version in (0, 2**32 - 1, 7):
+        stats.publish(ControllerStats(model_version=version))
+        bridge.spinner.spin_once(timeout_sec=0.2)
+    bridge.until(lambda: [model.version for model in bridge.models][-1:] == [8])
+    assert bytes(bridge.models[-1].weights) == model_file.read_bytes()
+    bridge.until(lambda: stats.get_subscription_count() == 0)
+    (tmp_path / "saved.safetensors").write_bytes(model_file.read_bytes())
+    assert bridge.call(Trigger, "load").success
+    bridge.until(lambda: [model.version for model in bridge.models][-1:] == [9])
+
+
+def test_states_that_come_while_it_reads_the_log_are_logged(
+    bridge: Bridge, learner: Callable, store: TransitionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class SlowRecorder(dynamics_learner.Recorder):
+        """Takes its time to read; the robot moves on meanwhile."""
+
+        def __init__(self, *args):
+            super().__init__(*args)
+            bridge.until(lambda: bridge.publisher.get_subscription_count() > 0)
+            bridge.publish(store.head(100))
+
+    monkeypatch.setattr(dynamics_learner, "Recorder", SlowRecorder)
+    node = learner()
+    bridge.until(lambda: bridge.status.logged == 100)
+    node.destroy_node()
+    assert read_log(tmp_path / "log", SPEC).store.transitions == 100
 
 
 def test_robots_in_two_namespaces_keep_their_things_apart(
