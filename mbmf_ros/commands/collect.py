@@ -33,7 +33,7 @@ class Collect:
     action_noise: float = 0.1
     """Standard deviation of noise on the actions while walking; the noisy action is what is recorded."""
     preset: str = "default"
-    """default or paper."""
+    """default or paper (the paper's settings for trajectory following; the ant's for robots that it does not have)."""
     threads: int = 2
     """Physics threads."""
     json: Path | None = None
@@ -57,19 +57,28 @@ class Collect:
         settings = method.collect
         if self.exploration:
             settings = replace(settings, exploration=replace(settings.exploration, kind=self.exploration))
+        diverged = 0
+
+        def count() -> None:
+            nonlocal diverged
+            diverged += 1
+
         with progress("collecting", self.transitions) as report:
             if self.model:
                 from mbmf_ros.control.on_policy import collect_on_policy
                 from mbmf_ros.dynamics.io import load_model
 
                 model, _ = load_model(self.model, spec)
-                store = collect_on_policy(model, self.transitions, self.seed, self.action_noise, report, method)
+                store = collect_on_policy(model, self.transitions, self.seed, self.action_noise, report, method, count)
             else:
-                store = collect_random(spec, self.transitions, self.seed, settings, self.threads, report)
+                store = collect_random(spec, self.transitions, self.seed, settings, self.threads, report, count)
         store.origins.append(command_line(self))
         store.save(self.out)
         minutes = store.transitions * spec.dt_s / 60
         facts = {"transitions": store.transitions, "episodes": len(store.episodes), "robot_minutes": round(minutes, 2)}
+        facts["diverged"] = diverged
+        if diverged:
+            CONSOLE.print(f"the simulation diverged in {diverged} rollouts; what came before is kept")
         CONSOLE.print(f"{self.out}: {store.transitions} transitions, {len(store.episodes)} episodes, {minutes:.0f} min")
         write_json(self.json, facts)
         return 0

@@ -31,7 +31,7 @@ class Follow:
     model: Path | None = None
     """Model file (default: the shipped one)."""
     preset: str = "default"
-    """default or paper: planner, model and reward together."""
+    """default or paper: planner, model and reward together (the paper's ant's for robots that it does not have)."""
     planner: str | None = None
     """random_shooting, icem or mppi (default: the preset's)."""
     profile: str | None = None
@@ -61,6 +61,12 @@ class Follow:
             raise MbmfError(f"{path} has the state profile {info.profile!r}, expected {profile!r}; choose --profile")
         controller.swap(model, 1)
         paths = load_paths(self.paths)
+        for name, waypoints in paths.items():
+            if spec.root == "sagittal" and waypoints[:, 1].any():
+                raise MbmfError(
+                    f"{self.paths}: path {name!r}: {spec.name} moves along the x axis only, expected y = 0 everywhere; "
+                    f"make paths for it with `mbmf paths --robot {self.robot}`"
+                )
         simulation = Simulation(spec)
         rows: list[dict[str, Any]] = []
         with progress("walking", len(paths) * self.seeds) as report:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mbmf_ros.commands.settings import assignments
+from mbmf_ros.commands.stages import Stages
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.terminal import CONSOLE, at_least, command_line, progress, writable, write_json
+
+if TYPE_CHECKING:
+    from mbmf_ros.control.algorithm import Learner
+
+ON_POLICY_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -16,7 +23,8 @@ class Learn:
     """Learn a task from nothing (Algorithm 1 of the paper): random data, train, act, aggregate, retrain.
 
     The run is kept in a folder after every iteration; the same command goes on from there after an interruption, and
-    ends exactly as if it had not been interrupted.
+    ends exactly as if it had not been interrupted. Every model is judged on random motion that
+    is never learnt from (e_h_random in the curve; docs/learning-offline.md).
 
     Examples:
         mbmf learn --robot swimmer --task forward --budget 6000 --json out.json
@@ -30,8 +38,9 @@ class Learn:
     of yours, FILE.py or FILE.py:NAME."""
     task: str = "forward"
     """forward (paper-style reward in our simulation) or forward_v5 (Gymnasium's environment, unchanged)."""
-    budget: int = 10000
-    """Environment steps to learn from, random ones included. With a larger one a run that has ended goes on."""
+    budget: int | None = None
+    """Environment steps to learn from, random ones included (default: the recipe's random steps and 10000 more). With a
+    larger one a run that has ended goes on."""
     seed: int = 0
     """Of everything random."""
     preset: str = "default"
@@ -43,7 +52,7 @@ class Learn:
     folder: Path | None = None
     """Where to keep the run (default: runs/ROBOT_TASK_PRESET_SEED)."""
     json: Path | None = None
-    """Write the result here, for programs: steps, final_return, curve, wall_s and more."""
+    """Write the result here, for programs: steps, final_return, final_errors, curve, wall_s and more."""
 
     def run(self) -> int:
         from mbmf_ros.control.algorithm import resume
@@ -64,18 +73,17 @@ class Learn:
         learner = resume(spec, self.task, config, self.seed, folder)
         if learner.curve:
             CONSOLE.print(f"{folder}: goes on after {learner.steps} steps")
-        if learner.steps > self.budget:
-            raise MbmfError(f"{folder}: the run has {learner.steps} steps already; raise --budget or choose --folder")
+        budget = self._budget(learner, folder)
         writable("--folder", folder / "run.json")
-        with progress("learning", self.budget) as report:
-            report(learner.steps)
+        with Stages("learning", budget) as bars:
+            bars.whole(learner.steps)
 
             def told(steps: int, what: str) -> None:
-                report(steps)
+                bars.whole(steps)
                 CONSOLE.print(f"{steps:>8} steps  {what}")
 
             try:
-                learner.run(self.budget, told)
+                learner.run(budget, told, bars.stage)
             except KeyboardInterrupt:
                 kept = learner.curve[-1]["steps"] if learner.curve else 0
                 CONSOLE.print(f"interrupted; {kept} steps are kept in {folder}: the same command goes on from there")
@@ -89,10 +97,12 @@ class Learn:
             "task": self.task,
             "preset": self.preset,
             "seed": self.seed,
-            "budget": self.budget,
+            "budget": budget,
             "steps": learner.steps,
+            "random_steps": learner.random_steps,
             "final_return": final,
             "final_returns": returns,
+            "final_errors": learner.judge(),
             "curve": learner.curve,
             "wall_s": learner.wall_s,
             "command": command_line(self),
@@ -101,3 +111,30 @@ class Learn:
         }
         write_json(self.json, result)
         return 0
+
+    def _budget(self, learner: Learner, folder: Path) -> int:
+        """How many steps to learn from, said to the user.
+
+        Raises:
+            MbmfError: too few to act at all, or fewer than there are.
+        """
+        config = learner.config
+        budget = config.random_steps + ON_POLICY_STEPS if self.budget is None else self.budget
+        if learner.steps > budget:
+            raise MbmfError(
+                f"{folder}: the run has {learner.steps} steps already, more than {budget}; raise --budget, or choose "
+                "another --folder"
+            )
+        random, iteration = learner.random_steps if learner.curve else config.random_steps, config.iteration_steps
+        if not learner.curve and budget - random < iteration / 4:
+            raise MbmfError(
+                f"--budget: expected at least {random + iteration}, the recipe's {random} random steps and one "
+                f"iteration of {iteration} steps in which the robot acts, got {budget}; or make do with less random "
+                "motion: --set random_steps=..."
+            )
+        CONSOLE.print(f"budget: {budget} steps, {random} of them random motion")
+        if random + config.action_repeat <= config.random_steps:
+            CONSOLE.print(
+                f"{folder}: begun with a smaller budget, so without all of the {config.random_steps} random steps"
+            )
+        return budget

@@ -42,7 +42,7 @@ class Train:
     seed: int = 0
     """Of the split, the initial weights and the batches."""
     preset: str = "default"
-    """default or paper."""
+    """default or paper (the paper's settings for trajectory following; the ant's for robots that it does not have)."""
     profile: str | None = None
     """State profile, body or paper (default: the preset's)."""
     members: int | None = None
@@ -103,7 +103,8 @@ class Train:
             if path in self.data:
                 part = TransitionStore.load(path, spec)
             else:
-                contents = read_log(path, spec, topics=self.topic)
+                with CONSOLE.status(f"reading {path}"):
+                    contents = read_log(path, spec, topics=self.topic)
                 part = moving(contents.store)
                 topics = ", ".join(f"{topic}: {count}" for topic, count in sorted(contents.topics.items()))
                 CONSOLE.print(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,27 @@ from typing import Any
 import numpy as np
 import torch
 
-from mbmf_ros.config import Ranged, override, ranged
+from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.control.checkpoint import EVALUATION, Checkpoint
 from mbmf_ros.control.environments import environment
 from mbmf_ros.control.goals import ForwardGoal
+from mbmf_ros.control.judging import HeldOut, errors, keep, random_rollout
+from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.control.mpc import MpcConfig, MpcController
-from mbmf_ros.control.planners import make_planner, planner_defaults
+from mbmf_ros.control.planners import make_planner
 from mbmf_ros.control.rollout import Actor, roll_out
 from mbmf_ros.control.tasks import ForwardConfig
-from mbmf_ros.data.exploration import ExplorationConfig, random_actions
+from mbmf_ros.data.exploration import ExplorationConfig
 from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.dynamics.dataset import Dataset, make_dataset
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
 from mbmf_ros.dynamics.training import TrainConfig, fit
-from mbmf_ros.dynamics.validation import validate
-from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
 
+__all__ = ["Doing", "LearnConfig", "Learner", "configured", "resume"]
 EVALUATION_EPISODES = 5
+Doing = Callable[[str, int, int], None]
+"""Told what goes on: what, how much of it is done, of how much."""
 _EVALUATION_SEED = 1_000_000  # start states of evaluations are never those of learning
 
 
@@ -109,15 +113,22 @@ class Learner:
         Dynamics(spec, config.dynamics)  # refuses what does not exist before steps are taken
         self.checkpoint = checkpoint
         self.random, self.held, self.own = TransitionStore(spec), TransitionStore(spec), TransitionStore(spec)
+        self.held_out = HeldOut(self.env, config, seed, self.held)
+        self.evaluated = TransitionStore(spec)  # by the last evaluation
         self.model: Dynamics | None = None
         self.curve: list[dict[str, Any]] = []
         self.wall_s = 0.0
+        self._doing: Doing = lambda what, done, total: None
 
     @property
     def steps(self) -> int:
         """Environment steps taken so far; those of evaluations do not count."""
-        periods = self.random.transitions + self.held.transitions + self.own.transitions
-        return periods * self.config.action_repeat
+        return self.random_steps + self.own.transitions * self.config.action_repeat
+
+    @property
+    def random_steps(self) -> int:
+        """Those of random motion; a run begun with a smaller budget than the recipe's random steps has fewer."""
+        return (self.random.transitions + self.held.transitions) * self.config.action_repeat
 
     def controller(self, seed: int, evaluating: bool = False) -> MpcController:
         """A controller with the present model and the task as its goal."""
@@ -131,41 +142,55 @@ class Learner:
         controller.set_goal(ForwardGoal(self.env.reward, config.forward))
         return controller
 
-    def run(self, budget: int, progress: Callable[[int, str], None] | None = None) -> None:
+    def run(self, budget: int, progress: Callable[[int, str], None] | None = None, doing: Doing | None = None) -> None:
         """Learn until ``budget`` environment steps are used; goes on from where it is.
 
         An iteration of less than a quarter of its length is not begun: that much of the budget may stay unused.
+
+        Args:
+            budget: see above.
+            progress: called after each iteration with the steps so far and how it went.
+            doing: called all the time within them.
         """
+        self._doing = doing or self._doing
         while self.model is None or budget - self.steps >= self.config.iteration_steps / 4:
             started = time.monotonic()
             if self.model is None:
-                self._explore(min(self.config.random_steps, budget))
-                returns, validation = [], {}
+                returns, facts = [], self._explore(min(self.config.random_steps, budget))
             else:
-                returns, validation = self._act(budget)
+                returns, facts = self._act(budget)
             self._train(len(self.curve))
             self.wall_s += time.monotonic() - started
             row = {"iteration": len(self.curve), "steps": self.steps, "returns": returns, "wall_s": self.wall_s}
             row["return"] = float(np.mean(returns)) if returns else None
-            self.curve.append({**row, **validation})
+            self.curve.append({**row, **facts})
             if self.checkpoint is not None:
                 self.checkpoint.save(self)
             if progress:
-                progress(self.steps, f"return of its rollouts {row['return']:.1f}" if returns else "random data")
+                how = f"return of its rollouts {row['return']:.1f}" if returns else "random data"
+                lost = f"; the simulation diverged in {facts['diverged']} of them" if facts["diverged"] else ""
+                progress(self.steps, how + lost)
 
     def evaluate(
         self, episodes: int = EVALUATION_EPISODES, progress: Callable[[int], None] | None = None
     ) -> list[float]:
         """Returns of whole episodes with the present model; they cost no budget and are not learnt from."""
-        values = []
+        values, self.evaluated = [], TransitionStore(self.spec)
         for episode in range(episodes):
             number = _EVALUATION_SEED + 1000 * self.seed + episode
             controller = self.controller(number, evaluating=True)
             act: Actor = lambda m, controller=controller: controller.act(m).action  # noqa: E731
-            values.append(roll_out(self.env, act, number, self.env.reward.steps, "evaluation").value)
+            rollout = roll_out(self.env, act, number, self.env.reward.steps, "evaluation")
+            values.append(rollout.value)
+            keep(self.evaluated, rollout)
             if progress:
                 progress(episode + 1)
         return values
+
+    def judge(self) -> dict[str, Any]:
+        """How well the present model predicts what it has not learnt from: random motion, and the last evaluation."""
+        assert self.model is not None
+        return self._errors(self.evaluated)
 
     def aggregate(self, episodes: list[Episode], number: int) -> None:
         """Learn from ``episodes`` too: data of the run's own, made elsewhere; ``number`` counts such trainings.
@@ -181,44 +206,56 @@ class Learner:
     def _streams(self) -> np.random.Generator:
         return np.random.default_rng([self.seed, len(self.curve)])
 
-    def _explore(self, steps: int) -> None:
-        """Random data; every so manieth rollout is held out."""
+    def _explore(self, steps: int) -> dict[str, Any]:
+        """Random data; every so manieth rollout is held out. How many rollouts ended in a divergence."""
         config, rng = self.config, self._streams()
         every = round(1 / config.random_holdout) if config.random_holdout else 0
-        rollouts = 0
+        rollouts = diverged = 0
         while left := (steps - self.steps) // config.action_repeat:
-            length = min(config.random_episode_steps, left)
-            plan = iter(random_actions(config.exploration, rng, length, self.spec.nu))
-            seed = int(rng.integers(2**31))
-            rollout = roll_out(self.env, lambda m, plan=plan: next(plan), seed, length, "random", config.stuck_steps)
-            rollouts += 1
-            held = every and rollouts % every == 0
-            (self.held if held else self.random).add(rollout.episode)
+            self._doing("moving at random", self.steps, steps)
+            rollout = random_rollout(self.env, config, rng, min(config.random_episode_steps, left))
+            rollouts, diverged = rollouts + 1, diverged + rollout.diverged
+            keep(self.held if every and rollouts % every == 0 else self.random, rollout, diverged)
+        return {"diverged": diverged}
 
     def _act(self, budget: int) -> tuple[list[float], dict[str, Any]]:
-        """Own data: returns of its rollouts, and how well the model predicted what it had not seen."""
+        """Own data: returns of its rollouts, how many diverged, and how well the model predicted it."""
         config, rng = self.config, self._streams()
-        fresh, returns = TransitionStore(self.spec), []
+        fresh, returns, diverged = TransitionStore(self.spec), [], 0
         left = (budget - self.steps) // config.action_repeat
         wanted = min(-(-config.iteration_steps // config.action_repeat), left)
         refining = 0 < config.refine_after <= self.steps
         longest = self.env.reward.steps if refining else config.episode_steps
         while fresh.transitions < wanted:
             controller = self.controller(int(rng.integers(2**31)), refining)
-            act: Actor = lambda m, controller=controller: controller.act(m).action  # noqa: E731
+            act = self._told(controller, fresh.transitions, wanted)
             length = min(longest, left - fresh.transitions)
             rollout = roll_out(self.env, act, int(rng.integers(2**31)), length, "on_policy", config.stuck_steps)
-            fresh.add(rollout.episode)
+            diverged += rollout.diverged
+            keep(fresh, rollout, diverged)
             returns.append(rollout.value)
         assert self.model is not None
-        horizons = (1, int({"time_steps": 16, **config.planner_settings}["time_steps"]))
-        validation = {}
-        for name, store in (("random", self.held), ("on_policy", fresh)):
-            result = validate(self.model, store, horizons, count=256)
-            validation[f"e_h_{name}"] = result.e_h.get(horizons[1])
-            validation[f"nrmse_{name}"] = result.nrmse.get(1)
+        self._doing("validating", 0, 1)
+        facts = {"diverged": diverged, **self._errors(fresh)}
         self.own.extend(fresh)
-        return returns, validation
+        return returns, facts
+
+    def _told(self, controller: MpcController, done: int, wanted: int) -> Actor:
+        """What acts for ``controller``, and says after how many steps of the iteration."""
+        taken, repeat = itertools.count(done), self.config.action_repeat
+
+        def act(m: np.ndarray) -> np.ndarray:
+            self._doing("acting", next(taken) * repeat, wanted * repeat)
+            return controller.act(m).action
+
+        return act
+
+    def _errors(self, own: TransitionStore) -> dict[str, Any]:
+        """On random motion and on ``own``, neither of which the model has learnt from."""
+        assert self.model is not None
+        random = self.held_out.judge(self.model)
+        on_policy = errors(self.model, own, self.held_out.horizon).entries("on_policy")
+        return {**random.entries("random"), "e_h_random_steps": random.steps, **on_policy}
 
     def _train(self, iteration: int) -> None:
         config, first = self.config, self.model is None
@@ -230,7 +267,9 @@ class Learner:
         data = make_dataset(everything, model.profile, training.symmetries)
         seed = int(np.random.default_rng([self.seed, iteration, 1]).integers(2**31))
         warm, recorded = config.warm_start and not first, everything.transitions
-        fit(model, data, None, training, seed, recorded, warm, self._weights(data))
+        self._doing("training", 0, 100)
+        told = lambda share, loss: self._doing("training", round(100 * share), 100)  # noqa: E731
+        fit(model, data, None, training, seed, recorded, warm, self._weights(data), told)
         self.model = model.requires_grad_(False)
 
     def _weights(self, data: Dataset) -> torch.Tensor | None:
@@ -258,29 +297,3 @@ def resume(spec: RobotSpec, task: str, config: LearnConfig, seed: int, folder: P
     if learner.checkpoint is not None:
         learner.checkpoint.restore(learner)
     return learner
-
-
-def configured(base: LearnConfig, values: Mapping[str, Any]) -> LearnConfig:
-    """``base`` with the nested ``values`` put in. With another planner only the settings that it knows are kept.
-
-    Raises:
-        MbmfError: an unknown key or a value of the wrong type.
-    """
-    if not isinstance(values, Mapping):
-        raise MbmfError(f"learning: expected a mapping of keys to values, got {values!r}")
-    values = dict(values)
-    settings = {key: values.pop(key) for key in ("planner_settings", "evaluation_settings") if key in values}
-    for key, value in settings.items():
-        if not isinstance(value, Mapping):
-            raise MbmfError(f"learning.{key}: expected a mapping of keys to values, got {value!r}")
-    config = override(base, values, "learning")
-    known = vars(planner_defaults(config.planner))
-    merged = {}
-    for key in ("planner_settings", "evaluation_settings"):
-        kept = getattr(base, key)
-        if config.planner != base.planner:
-            kept = {name: value for name, value in kept.items() if name in known}
-        merged[key] = {**kept, **settings.get(key, {})}
-    config = dataclasses.replace(config, **merged)
-    make_planner(config.planner, {**config.planner_settings, **config.evaluation_settings})  # refuses unknown keys
-    return config

@@ -69,7 +69,8 @@ class Checkpoint:
             raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
         identity = completed(identity, self._defaults)
         if identity != self.identity:
-            raise MbmfError(f"{self.folder} holds another run: {difference(identity, self.identity)}; choose another")
+            what = difference(identity, self.identity)
+            raise MbmfError(f"{self.folder} holds another run: {what}; choose another with --folder")
         for iteration in range(1, len(curve) + 1):
             for name in _STORES:
                 part = self._file(name, iteration)
@@ -86,16 +87,21 @@ class Checkpoint:
 
 
 def model_info(learner: Learner, identity: dict[str, Any]) -> ModelInfo:
-    """What the file of a run's present model says about itself."""
+    """What the file of a run's present model says about itself.
+
+    Its errors are its own, on random motion that no model of the run learns from (see
+    :class:`mbmf_ros.control.judging.HeldOut`); not a number where there is none.
+    """
     assert learner.model is not None
+    judged = learner.held_out.judge(learner.model)
     return ModelInfo(
         robot=learner.spec.name,
         profile=learner.model.profile.name,
         layout_hash=layout_hash(learner.model),
         transitions=learner.steps,
-        one_step_error=float(learner.curve[-1].get("nrmse_on_policy") or float("nan")),
-        open_loop_error=float("nan"),
-        open_loop_steps=0,
+        one_step_error=judged.one_step,
+        open_loop_error=judged.open_loop,
+        open_loop_steps=judged.steps,
         extra=identity,
     )
 

@@ -20,10 +20,12 @@ class Environment(ABC):
     Attributes:
         spec: the robot.
         reward: what a planner needs to know of the reward.
+        diverged: whether the simulation did so in the last step, and by itself began anew.
     """
 
     spec: RobotSpec
     reward: ForwardReward
+    diverged: bool = False
 
     @abstractmethod
     def reset(self, seed: int) -> np.ndarray:
@@ -31,7 +33,11 @@ class Environment(ABC):
 
     @abstractmethod
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
-        """Hold ``action`` (nu,) for one control period: measurement after it (nm,), reward, and whether it ended."""
+        """Hold ``action`` (nu,) for one control period: measurement after it (nm,), reward, and whether it ended.
+
+        Raises:
+            MbmfError: the simulation diverged.
+        """
 
 
 class PaperForward(Environment):
@@ -93,7 +99,9 @@ class GymnasiumForward(Environment):
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
         control = np.empty(self.spec.nu)
         control[self._measured.actuators] = np.clip(action, -1.0, 1.0)
+        before_s = self._data.time
         _, reward, terminated, _, _ = self.environment.step(control)
+        self.diverged = self._data.time - before_s < self.spec.dt_s - 0.5 * self.spec.physics_dt_s  # begun anew
         return self._measured.measure(self._data), float(reward), bool(terminated)
 
 
@@ -117,9 +125,11 @@ class Repeated(Environment):
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
         m, total, ended = self.inner.step(action)
+        self.diverged = self.inner.diverged
         self._left -= 1
         for _ in range(self.repeat - 1):
             m, reward, ends = self.inner.step(action)
+            self.diverged = self.diverged or self.inner.diverged
             total += reward if self._left > 0 and not ended else 0.0
             self._left, ended = self._left - 1, ended or ends
         return m, total, ended

@@ -13,9 +13,11 @@ from mbmf_ros.control.presets import Preset, make_controller, preset
 from mbmf_ros.data.collect import collect_episode
 from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.dynamics.model import Dynamics
+from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots.sim import Simulation
 
 EPISODE_STEPS = 200
+_LOST_ROLLOUTS = 20
 
 
 def collect_on_policy(
@@ -25,6 +27,7 @@ def collect_on_policy(
     action_noise: float = 0.1,
     progress: Callable[[int], None] | None = None,
     settings: Preset | None = None,
+    on_divergence: Callable[[], None] | None = None,
 ) -> TransitionStore:
     """Exactly ``transitions`` transitions of walking along random paths with ``model``, noise on the actions.
 
@@ -35,6 +38,10 @@ def collect_on_policy(
         action_noise: standard deviation of Gaussian noise on the actions; the noisy action is executed and recorded.
         progress: called with the number of transitions so far.
         settings: planner and task.
+        on_divergence: called for each rollout that was cut short by a divergence of the simulation.
+
+    Raises:
+        MbmfError: it always diverges at the first step.
     """
     spec = model.spec
     simulation = Simulation(spec)
@@ -42,6 +49,7 @@ def collect_on_policy(
     controller.swap(model, 1)
     store = TransitionStore(spec)
     rng = np.random.default_rng(seed)
+    cut = 0
 
     def noisy(m: np.ndarray) -> np.ndarray:
         action = controller.act(m).action
@@ -54,7 +62,15 @@ def collect_on_policy(
         controller.reset()
         controller.set_path(Path.from_waypoints(np.array(pose[:2]), waypoints))
         steps = min(EPISODE_STEPS, transitions - store.transitions)
-        store.add(collect_episode(simulation, noisy, start, steps))
+        episode = collect_episode(simulation, noisy, start, steps)
+        if len(episode):
+            store.add(episode)
+        if len(episode) < steps and not spec.fallen(episode.measurements[-1]):
+            cut += 1
+            if on_divergence:
+                on_divergence()
+        if cut >= _LOST_ROLLOUTS and not store.transitions:
+            raise MbmfError(f"the simulation of {spec.name!r} diverged at the first step of {cut} rollouts")
         if progress:
             progress(store.transitions)
     return store

@@ -64,11 +64,15 @@ PAPER = Preset(
         follow_path=FollowPathConfig(speed_cap_mps=1e3, tilt=0.0, height=0.0, joint_speed=0.0, effort=0.0),
     ),
 )
+# What differs for its other robots when they follow trajectories: K, H, epochs. Gymnasium's v5 are the same robots.
+_PAPER_ROBOTS = {"swimmer": (5000, 5, 70), "half_cheetah": (1000, 10, 40)}
 PRESETS: Mapping[str, Preset] = {"default": Preset(), "paper": PAPER}
 
 
 def preset(name: str, spec: RobotSpec | None = None) -> Preset:
-    """The preset ``name``; the default one as tuned for a robot.
+    """The preset ``name``; the default one as tuned for a robot, the paper's with its numbers for it.
+
+    For a robot that the paper has not these are the ant's.
 
     What a robot's controller needs beyond the defaults stands in config/ROBOT.yaml, which its node reads as well; how
     its random data is drawn and learnt from, in the section random_data of config/learn/ROBOT.yaml. A robot that was
@@ -79,7 +83,19 @@ def preset(name: str, spec: RobotSpec | None = None) -> Preset:
     """
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
-    return PRESETS[name] if spec is None or name != "default" else tuned(PRESETS[name], spec)
+    if spec is None:
+        return PRESETS[name]
+    return tuned(PRESETS[name], spec) if name == "default" else _papers(PRESETS[name], spec)
+
+
+def _papers(settings: Preset, spec: RobotSpec) -> Preset:
+    """The paper's settings with its numbers for a robot."""
+    numbers = _PAPER_ROBOTS.get(spec.name.removesuffix("_v5"))
+    if numbers is None:
+        return settings
+    candidates, horizon, epochs = numbers
+    planners = {settings.planner: {"batch_size": candidates, "time_steps": horizon}}
+    return replace(settings, planners=planners, training=replace(settings.training, epochs=epochs))
 
 
 def tuned(settings: Preset, spec: RobotSpec) -> Preset:

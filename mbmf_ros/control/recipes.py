@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mbmf_ros.config import load_yaml
-from mbmf_ros.control.algorithm import LearnConfig, configured
+from mbmf_ros.control.algorithm import LearnConfig
+from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.control.presets import PRESETS
 from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.robots import RobotSpec

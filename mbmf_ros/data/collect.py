@@ -9,11 +9,14 @@ import numpy as np
 
 from mbmf_ros.data.exploration import ExplorationConfig, random_actions
 from mbmf_ros.data.store import Episode, TransitionStore
+from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.robots.sim import ParallelSimulation, Simulation, start_measurement
 
 Actor = Callable[[np.ndarray], np.ndarray]
 """Maps a measurement (nm,) to an action (nu,)."""
+_SANE = 1e6  # no robot's position, angle or velocity in SI units is larger
+_LOST_ROLLOUTS = 100
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,12 @@ def collect_random(
     config: CollectConfig | None = None,
     threads: int = 2,
     progress: Callable[[int], None] | None = None,
+    on_divergence: Callable[[], None] | None = None,
 ) -> TransitionStore:
     """Exactly ``transitions`` transitions of random motion.
 
-    Each rollout has a random stream of its own, so the data depends on the seed alone, not on threads or batches.
+    Each rollout has a random stream of its own, so the data depends on the seed alone, not on threads or batches. A
+    rollout ends before the step in which the simulation diverges.
 
     Args:
         spec: the robot.
@@ -50,11 +55,16 @@ def collect_random(
         config: how to collect.
         threads: physics threads.
         progress: called with the number of transitions so far.
+        on_divergence: called for each rollout that was cut short by a divergence.
+
+    Raises:
+        MbmfError: the simulation always diverges at the first step.
     """
     config = config or CollectConfig()
     simulation = ParallelSimulation(spec, threads)
     store = TransitionStore(spec)
     streams = np.random.SeedSequence(seed)
+    cut = 0
     while (left := transitions - store.transitions) > 0:
         batch = max(1, min(64, -(-left // config.episode_steps)))
         generators = [np.random.default_rng(stream) for stream in streams.spawn(batch)]
@@ -64,10 +74,35 @@ def collect_random(
         )
         measurements = simulation.rollout(start, actions)
         for m, u in zip(measurements, actions, strict=True):
-            store.add(until_fall(spec, Episode(m, u)))
+            whole = Episode(m, u)
+            finite = until_divergence(whole)
+            episode = until_fall(spec, finite)
+            if len(episode):
+                store.add(episode)
+            if len(finite) < len(whole) and len(episode) == len(finite):
+                cut += 1
+                if on_divergence:
+                    on_divergence()
+        if cut >= _LOST_ROLLOUTS and not store.transitions:
+            raise MbmfError(
+                f"the simulation of {spec.name!r} diverged at the first step of {cut} rollouts; make its physics_dt_s "
+                "or the start_noise smaller, or look for what is wrong with its model"
+            )
         if progress:
             progress(min(store.transitions, transitions))
     return store.head(transitions)
+
+
+def diverged(m: np.ndarray) -> np.ndarray | np.bool_:
+    """Whether measurements (..., nm) are of a simulation that diverged, (...,) bool."""
+    return np.logical_not((np.abs(m) < _SANE).all(-1))  # not a number is not less
+
+
+def until_divergence(episode: Episode) -> Episode:
+    """The episode before the step in which the simulation diverged."""
+    lost = np.flatnonzero(diverged(episode.measurements[1:]))
+    steps = int(lost[0]) if len(lost) else len(episode)
+    return Episode(episode.measurements[: steps + 1], episode.actions[:steps], episode.source)
 
 
 def until_fall(spec: RobotSpec, episode: Episode) -> Episode:
@@ -80,13 +115,22 @@ def until_fall(spec: RobotSpec, episode: Episode) -> Episode:
 def collect_episode(
     simulation: Simulation, actor: Actor, start: np.ndarray, steps: int, source: str = "on_policy"
 ) -> Episode:
-    """One closed-loop episode of at most ``steps`` control steps from measurement ``start``; a fall ends it."""
+    """One closed-loop episode of at most ``steps`` control steps from measurement ``start``; a fall ends it.
+
+    So does a divergence of the simulation: then the episode ends before that step and may be empty.
+    """
     spec = simulation.spec
     measurements, actions = [simulation.reset(start)], []
     for _ in range(steps):
         action = np.clip(actor(measurements[-1]), -1.0, 1.0)
-        actions.append(action)
-        measurements.append(simulation.step(action))
-        if spec.fallen(measurements[-1]):
+        try:
+            m = simulation.step(action)
+        except MbmfError:
             break
-    return Episode(np.stack(measurements), np.stack(actions), source)
+        if diverged(m):
+            break
+        actions.append(action)
+        measurements.append(m)
+        if spec.fallen(m):
+            break
+    return Episode(np.stack(measurements), np.array(actions).reshape(-1, spec.nu), source)

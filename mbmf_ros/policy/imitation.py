@@ -164,6 +164,8 @@ class Imitation:
                 made = self._roll_out(self.policy, number, len(values), int(rng.integers(2**31)))
                 steps += self.learner.config.action_repeat * len(made)
                 values.append(made.value)
+                if not steps and len(values) == 20:
+                    raise MbmfError(f"the simulation of {self.spec.name!r} diverged at the first step of 20 rollouts")
         return values
 
     def _choose(self, number: int) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def roll_out(
         return actor(m)
 
     made = rollout.roll_out(env, act, seed, steps, source)
-    episode, told = made.episode, np.array(labels).reshape(-1, env.spec.nu)
+    episode, told = made.episode, np.array(labels).reshape(-1, env.spec.nu)[: len(made.episode)]
     return Rollout(episode.measurements, episode.actions, made.rewards, made.terminated, told, source)
 
 

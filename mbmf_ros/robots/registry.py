@@ -11,6 +11,7 @@ from typing import Any
 
 from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.robots.spec import RobotSpec
+from mbmf_ros.robots.symmetry import symmetry_problem
 
 _DEFINES_ROBOTS = re.compile(r"^SPECS\b.*=", re.MULTILINE)  # others import MuJoCo, which not all who name robots need
 _ROOTS = ("free", "sagittal", "horizontal")
@@ -102,4 +103,4 @@ def _problem(spec: RobotSpec) -> str:
         return f"root: expected {', '.join(_ROOTS)}, got {spec.root!r}"
     if spec.root == "sagittal" and spec.symmetries:
         return "symmetries: expected none, images of sagittal robots are not supported"
-    return ""
+    return symmetry_problem(spec)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from mbmf_ros.cli import main
+from mbmf_ros.commands import stages
 from mbmf_ros.commands.settings import assignments
-from mbmf_ros.control.algorithm import Learner
+from mbmf_ros.control.algorithm import Learner, configured, resume
 from mbmf_ros.control.environments import TASKS
 from mbmf_ros.control.recipes import recipe
 from mbmf_ros.errors import MbmfError
@@ -78,6 +81,60 @@ def test_a_budget_below_what_is_spent_already_is_refused(tmp_path: Path, capsys:
     assert "has 180 steps already" in capsys.readouterr().err
 
 
+def test_a_budget_in_which_the_robot_never_acts_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for budget in ("100", "120", "134"):
+        assert learn(tmp_path, "--budget", budget, "--set", *SMALL) == 2
+        assert "--budget: expected at least 180, the recipe's 120 random steps" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_by_default_every_recipe_has_10000_steps_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    budgets = []
+
+    def run(learner: Learner, budget: int, *_: object) -> None:
+        budgets.append(budget)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Learner, "run", run)
+    for robot_name in ("ant", "swimmer"):
+        main(["learn", "--robot", robot_name, "--folder", str(tmp_path / robot_name)])
+    assert budgets == [50000, 10999]
+    assert "budget: 50000 steps, 40000 of them random motion" in capsys.readouterr().err
+
+
+def test_a_run_whose_random_motion_was_cut_goes_on_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    settings = configured(recipe(robot("swimmer"), "forward"), assignments(SMALL))
+    resume(robot("swimmer"), "forward", settings, 2, tmp_path / "run").run(80)  # as older versions did
+    assert learn(tmp_path, "--budget", "140", "--set", *SMALL) == 0
+    assert "without all of the 120 random steps" in capsys.readouterr().err.replace("\n", " ")
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert (result["random_steps"], result["steps"], result["budget"]) == (80, 140, 140)
+
+
+def test_the_final_model_is_judged_too(tmp_path: Path):
+    assert learn(tmp_path, "--budget", "180", "--set", *SMALL) == 0
+    result = json.loads((tmp_path / "out.json").read_text())
+    errors, last = result["final_errors"], result["curve"][-1]
+    assert errors["e_h_random"] > 0
+    assert errors["e_h_on_policy"] > 0
+    assert errors["e_h_random"] != last["e_h_random"]  # of the model before it
+
+
+def test_bars_name_what_goes_on(monkeypatch: pytest.MonkeyPatch):
+    written = StringIO()
+    monkeypatch.setattr(stages, "CONSOLE", Console(file=written, force_terminal=True, width=120))
+    with stages.Stages("learning", 240) as bars:
+        bars.whole(120)
+        bars.stage("acting", 20, 60)
+        bars._bar.refresh()
+        bars.stage("training", 5, 100)
+        bars._bar.refresh()
+    for said in ("learning", "120/240", "acting", "20/60", "training", "5/100"):
+        assert said in written.getvalue()
+
+
 def test_a_folder_that_cannot_be_is_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "run").write_text("a file")
     assert learn(tmp_path, "--budget", "100000") == 2
@@ -85,14 +142,14 @@ def test_a_folder_that_cannot_be_is_refused_before_the_work(tmp_path: Path, caps
 
 
 def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    assert learn(tmp_path, "--budget", "120", "--set", *SMALL) == 0
+    assert learn(tmp_path, "--budget", "180", "--set", *SMALL) == 0
 
     def interrupted(learner: Learner, budget: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Learner, "_act", interrupted)
-    assert learn(tmp_path, "--budget", "180", "--set", *SMALL) == 130
-    assert "120 steps are kept" in capsys.readouterr().err.replace("\n", " ")
+    assert learn(tmp_path, "--budget", "240", "--set", *SMALL) == 130
+    assert "180 steps are kept" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_assignments_nest_and_contradictions_are_told():

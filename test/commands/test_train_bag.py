@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionFormat
 
 from mbmf_ros import cli
+from mbmf_ros.commands import train
 from mbmf_ros.control import presets
 from mbmf_ros.data.bag import STATE_TYPE, state_types
 from mbmf_ros.data.collect import CollectConfig, collect_random
@@ -142,3 +145,11 @@ def test_bad_bags_get_one_line_and_code_2(place: Path, store: TransitionStore, c
         assert cli.main(["train", *line.split(), *QUICK, "--out", "m.safetensors"]) == 2
         (complaint,) = [text for text in capsys.readouterr().err.splitlines() if text.startswith("mbmf: ")]
         assert said in complaint
+
+
+def test_which_bag_is_read_is_shown(place: Path, store: TransitionStore, monkeypatch: pytest.MonkeyPatch):
+    recorded("bag", messages(store))
+    written = StringIO()
+    monkeypatch.setattr(train, "CONSOLE", Console(file=written, force_terminal=True, width=120))
+    assert cli.main(["train", "--bag", "bag", "--out", "model.safetensors", *QUICK]) == 0
+    assert "reading bag" in written.getvalue()

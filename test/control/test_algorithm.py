@@ -202,6 +202,62 @@ def test_a_robot_that_lies_there_ends_its_rollout():
     assert not rollout.terminated
 
 
+def test_what_goes_on_is_told_within_iterations():
+    learner = Learner(SPEC, "forward", QUICK, seed=0)
+    told = []
+    learner.run(180, doing=lambda what, done, total: told.append((what, done, total)))
+    assert list(dict.fromkeys(what for what, _, _ in told)) == ["moving at random", "training", "acting", "validating"]
+    assert [done for what, done, _ in told if what == "moving at random"] == [0, 30, 60, 90]
+    assert [(done, total) for what, done, total in told if what == "acting"] == [(step, 60) for step in range(60)]
+    assert ("training", 100, 100) in told
+
+
+def test_learning_goes_on_where_the_simulation_diverges(monkeypatch: pytest.MonkeyPatch):
+    learner = Learner(SPEC, "forward", QUICK, seed=0)
+    step, count = learner.env.step, iter(range(10**6))
+
+    def diverging(action: np.ndarray):
+        if next(count) in (10, 40, 125):  # in the 11th step of the first rollout, in the first one of another
+            raise MbmfError("the simulation diverged")
+        return step(action)
+
+    monkeypatch.setattr(learner.env, "step", diverging)
+    told = []
+    learner.run(180, lambda steps, how: told.append(how))
+    assert learner.steps == 180
+    assert [row["diverged"] for row in learner.curve] == [2, 1]
+    assert [len(episode) for episode in learner.random.episodes][:2] == [10, 29]
+    assert "the simulation diverged in 1 of them" in told[1]
+
+
+def test_a_simulation_that_always_diverges_is_told(monkeypatch: pytest.MonkeyPatch):
+    learner = Learner(SPEC, "forward", QUICK, seed=0)
+
+    def diverging(action: np.ndarray):
+        raise MbmfError("the simulation diverged")
+
+    monkeypatch.setattr(learner.env, "step", diverging)
+    with pytest.raises(MbmfError, match="diverged at the first step of 20 rollouts"):
+        learner.run(180)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e7])
+def test_a_rollout_ends_before_the_step_that_diverged(value: float, monkeypatch: pytest.MonkeyPatch):
+    env = environment(SPEC, "forward")
+    step, left = env.step, iter(range(3, -100, -1))
+
+    def diverging(action: np.ndarray):
+        m, reward, ended = step(action)
+        return (m if next(left) else np.full_like(m, value)), reward, ended
+
+    monkeypatch.setattr(env, "step", diverging)
+    rollout = roll_out(env, lambda m: np.zeros(2), 0, 20, "on_policy")
+    assert (len(rollout.episode), len(rollout.rewards)) == (3, 3)
+    assert rollout.diverged
+    assert rollout.terminated
+    assert np.isfinite(rollout.episode.measurements).all()
+
+
 def test_evaluations_start_elsewhere_than_learning_and_cost_nothing():
     learner = Learner(SPEC, "forward", QUICK, seed=0)
     learner.run(120)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
 
-from mbmf_ros.control.environments import environment
+from mbmf_ros.control.environments import Repeated, environment
+from mbmf_ros.control.rollout import roll_out
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot
 from mbmf_ros.robots.sim import Simulation
@@ -130,3 +133,27 @@ def test_what_comes_after_the_longest_episode_does_not_count():
     total = sum(env.step(np.zeros(2))[1] for _ in range(env.reward.steps))
     assert len(rewards) == 1002
     assert total == pytest.approx(sum(rewards[:1000]))
+
+
+@pytest.mark.parametrize("repeat", [1, 3])
+@pytest.mark.parametrize("name", V5)
+def test_a_divergence_in_gymnasiums_environment_is_seen(
+    name: str, repeat: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """MuJoCo by itself puts the robot back to its start and goes on."""
+    monkeypatch.chdir(tmp_path)  # where MuJoCo writes a log file
+    env = environment(robot(name), "forward_v5", repeat)
+    inner = env.inner if isinstance(env, Repeated) else env
+    data = inner._data  # type: ignore[attr-defined]
+    left = iter(range(3, -100, -1))
+
+    def actor(m: np.ndarray) -> np.ndarray:
+        if not next(left):
+            data.qvel[4] = np.nan
+        return np.zeros(env.spec.nu)
+
+    rollout = roll_out(env, actor, 0, 10, "on_policy")
+    assert (len(rollout.episode), rollout.diverged, rollout.terminated) == (3, True, True)
+    again = roll_out(env, lambda m: np.zeros(env.spec.nu), 0, 3, "on_policy")
+    assert not again.diverged
+    np.testing.assert_array_equal(again.episode.measurements, rollout.episode.measurements)

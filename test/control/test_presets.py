@@ -132,7 +132,10 @@ def test_the_default_preset_is_tuned_per_robot_by_its_files(tmp_path, monkeypatc
     assert (found.dynamics.hidden, found.mpc.replan_every, found.mpc.follow_path.across) == (64, 2, 0.5)
     assert make_controller(swimmer, found, ["planner.noise=1"]).planner.config == IcemConfig(time_steps=9, noise=1.0)
     assert make_controller(swimmer, replace(found, planner="mppi")).planner.config == MppiConfig()
-    assert preset("paper", swimmer) == preset("paper")
+    assert preset("paper", SPEC) == preset("paper")
+    planner = make_controller(swimmer, preset("paper", swimmer)).planner
+    assert (planner.config.batch_size, planner.config.time_steps) == (5000, 5)
+    assert preset("paper", robot("half_cheetah_v5")).training.epochs == 40
     (tmp_path / "learn" / "swimmer.yaml").write_text("random_data: {dynamic: {}}\n")
     with pytest.raises(MbmfError, match="did you mean 'dynamics'"):
         preset("default", swimmer)

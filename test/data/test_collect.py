@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mbmf_ros.data.collect import CollectConfig, collect_episode, collect_random, until_fall
+from mbmf_ros.data.collect import CollectConfig, collect_episode, collect_random, until_divergence, until_fall
 from mbmf_ros.data.exploration import ExplorationConfig
 from mbmf_ros.data.store import Episode, TransitionStore
+from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot
-from mbmf_ros.robots.sim import Simulation, start_measurement
+from mbmf_ros.robots.sim import ParallelSimulation, Simulation, start_measurement
 
 SPEC = robot("ant")
 SHORT = CollectConfig(episode_steps=30)
@@ -104,3 +105,57 @@ def test_a_fall_ends_a_closed_loop_episode():
     start[2] = SPEC.height_range_m[1] + 1.0  # far above the ground
     episode = collect_episode(Simulation(SPEC), lambda m: np.zeros(SPEC.nu), start, steps=50)
     assert len(episode) == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e8])
+def test_an_episode_ends_before_the_step_that_diverged(value: float):
+    m = np.tile(start_measurement(SPEC), (6, 1))
+    m[4, 20] = value
+    cut = until_divergence(Episode(m, np.zeros((5, SPEC.nu))))
+    assert len(cut) == 3
+    assert np.isfinite(cut.measurements).all()
+    assert len(until_divergence(Episode(m[:4], np.zeros((3, SPEC.nu))))) == 3
+
+
+def test_a_divergence_costs_its_own_rollout_only(monkeypatch: pytest.MonkeyPatch):
+    whole = collect_random(SPEC, 300, seed=0, config=SHORT)
+    roll_out = ParallelSimulation.rollout
+
+    def diverging(self: ParallelSimulation, start: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        m = roll_out(self, start, actions)
+        if len(m) > 1:
+            m[0, 11:], m[1, 1:] = np.nan, np.nan  # the second one at its first step
+        return m
+
+    monkeypatch.setattr(ParallelSimulation, "rollout", diverging)
+    told: list[None] = []
+    store = collect_random(SPEC, 300, seed=0, config=SHORT, on_divergence=lambda: told.append(None))
+    assert store.transitions == 300
+    assert len(told) >= 2
+    np.testing.assert_array_equal(store.episodes[0].actions, whole.episodes[0].actions[:10])
+    np.testing.assert_array_equal(store.episodes[1].measurements, whole.episodes[2].measurements)
+
+
+def test_a_simulation_that_always_diverges_is_told(monkeypatch: pytest.MonkeyPatch):
+    def diverging(self: ParallelSimulation, start: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        return np.full((len(start), actions.shape[1] + 1, SPEC.measurement.size), np.nan)
+
+    monkeypatch.setattr(ParallelSimulation, "rollout", diverging)
+    with pytest.raises(MbmfError, match=r"diverged at the first step of 1\d\d rollouts"):
+        collect_random(SPEC, 300, seed=0, config=SHORT)
+
+
+@pytest.mark.parametrize("steps", [0, 4])
+def test_a_closed_loop_episode_ends_before_the_step_that_diverged(steps: int):
+    simulation = Simulation(SPEC)
+    left = iter(range(steps, -100, -1))
+
+    def actor(m: np.ndarray) -> np.ndarray:
+        if not next(left):
+            simulation.data.qvel[8] = np.nan
+        return np.zeros(SPEC.nu)
+
+    episode = collect_episode(simulation, actor, start_measurement(SPEC), steps=10)
+    assert len(episode) == steps
+    assert episode.actions.shape == (steps, SPEC.nu)
+    assert np.isfinite(episode.measurements).all()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import mujoco
 import numpy as np
 import pytest
 
-from mbmf_ros.robots import profile, robot
+from mbmf_ros.errors import MbmfError
+from mbmf_ros.robots import profile, registry, robot
 from mbmf_ros.robots.sim import ParallelSimulation, build_model, start_measurement
+from mbmf_ros.robots.spec import Symmetry
 from mbmf_ros.robots.symmetry import SymmetryGroup, symmetry_group
 
 SPEC = robot("ant")
@@ -123,3 +126,55 @@ def test_the_swimmer_looks_the_same_in_a_mirror_and_from_its_tail():
     assert np.abs(targets[0, :, -3:]).max() > 0.05, "nothing happened"
     for target, on_outputs in zip(targets, group.outputs, strict=True):
         np.testing.assert_allclose(target, targets[0] @ on_outputs.T, atol=1e-5)
+
+
+def turned(angle_rad: float, digits: int = 17) -> tuple[tuple[float, float, float], ...]:
+    """The matrix of a turn about the vertical, typed with so many digits."""
+    c, s = round(math.cos(angle_rad), digits), round(math.sin(angle_rad), digits)
+    return ((c, -s, 0.0), (s, c, 0.0), (0.0, 0.0, 1.0))
+
+
+GOOD = SPEC.symmetries[0]
+ONES = (1.0,) * len(SPEC.joints)
+
+
+@pytest.mark.parametrize(
+    ("symmetry", "said"),
+    [
+        (1, r"symmetries\[0\]: expected a Symmetry"),
+        (dataclasses.replace(GOOD, base=turned(2 * math.pi / 3, 3)), "base: expected an orthogonal matrix"),
+        (dataclasses.replace(GOOD, base=((1.0, 0.0), (0.0, 1.0))), "base: expected an orthogonal matrix of 3 x 3"),
+        (dataclasses.replace(GOOD, base=((1.0, 0.0), (0.0,))), "expected a 3 x 3 matrix, names of joints"),
+        (dataclasses.replace(GOOD, base=None), "base: expected an orthogonal"),
+        (
+            dataclasses.replace(GOOD, base=((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))),
+            "vertical to stay vertical",
+        ),
+        (
+            dataclasses.replace(GOOD, joint_source=("hip_5", *GOOD.joint_source[1:])),
+            "joint_source: expected each of hip_1",
+        ),
+        (dataclasses.replace(GOOD, joint_source=GOOD.joint_source[1:]), "joint_source: expected each of"),
+        (dataclasses.replace(GOOD, joint_sign=GOOD.joint_sign[1:]), "joint_sign: expected 8 numbers"),
+        (dataclasses.replace(GOOD, joint_sign=(0.5, *GOOD.joint_sign[1:])), "each 1 or -1"),
+        (Symmetry(turned(1.0), SPEC.joints, ONES), "more than 64"),
+        (Symmetry(turned(2 * math.pi / 1000), SPEC.joints, ONES), "more than 64"),
+    ],
+)
+def test_what_is_wrong_with_a_symmetry_is_said(symmetry: Symmetry, said: str):
+    spec = dataclasses.replace(SPEC, symmetries=(symmetry,))
+    with pytest.raises(MbmfError, match=f"robot 'ant': symmetries.*{said.removeprefix('symmetries')}"):
+        symmetry_group(spec, BODY)
+    assert registry._problem(spec).startswith("symmetries")
+
+
+def test_a_motor_that_takes_over_a_joint_without_one_is_said():
+    swapped = Symmetry(turned(0.0), (SPEC.joints[1], SPEC.joints[0], *SPEC.joints[2:]), ONES)
+    spec = dataclasses.replace(SPEC, actuated_joints=SPEC.joints[1:], safe_action=(0.0,) * 7, symmetries=(swapped,))
+    assert "has a motor" in registry._problem(spec)
+
+
+def test_thirds_of_a_turn_are_a_group():
+    spec = dataclasses.replace(SPEC, symmetries=(Symmetry(turned(2 * math.pi / 3), SPEC.joints, ONES),))
+    assert len(symmetry_group(spec, BODY)) == 3
+    assert registry._problem(spec) == ""
