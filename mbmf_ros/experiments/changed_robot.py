@@ -68,7 +68,7 @@ class ChangedRobot:
     """Folder of the results."""
     robot: str = "ant"
     """Robot."""
-    changes: tuple[str, ...] = ("none", "weak_motor", "lost_leg", "payload", "slippery")
+    changes: tuple[str, ...] = ("none", "weak_motor", "lost_leg", "payload", "slippery", "icy")
     """Which changes."""
     seeds: int = 3
     """Runs per change, with and without learning."""
@@ -96,6 +96,7 @@ def change_of(name: str, spec: RobotSpec, mass_kg: float, seed: int) -> Disturba
         "lost_leg": DisturbanceConfig(motor_strength=tuple(lost)),
         "payload": DisturbanceConfig(payload_kg=0.5 * mass_kg),
         "slippery": DisturbanceConfig(floor_friction_scale=0.3),
+        "icy": DisturbanceConfig(floor_friction_scale=0.1),
     }
     if name not in known:
         raise unknown("change", name, known)
@@ -122,6 +123,11 @@ class Learner:
         self._behind: dict[str, float] = {}
         self._measured: list[list[np.ndarray]] = []
         self._applied: list[list[np.ndarray]] = []
+
+    @property
+    def surprise(self) -> float:
+        """See :class:`mbmf_ros.dynamics.change.ChangeDetector`."""
+        return self._continual.detector.surprise
 
     def begin(self, m: np.ndarray) -> None:
         """The robot was put to ``m`` (nm,)."""
@@ -167,7 +173,7 @@ def walk(config: ChangedRobot, name: str, seed: int, learns: bool) -> dict[str, 
     learner = Learner(spec, model, config.learning, learns, seed)
     usual, steps = (round(seconds / spec.dt_s) for seconds in (config.usual_s, config.usual_s + config.after_s))
     look = max(1, round(LOOK_S / spec.dt_s))
-    noticed, fell, cross_track = [], [], np.empty(steps)
+    noticed, fell, cross_track, surprise = [], [], np.empty(steps), np.full(steps, np.nan)
     starts, version, m, tracker = itertools.count(1000 * seed), 1, None, None
     for step in range(steps):
         if step == usual:
@@ -190,6 +196,7 @@ def walk(config: ChangedRobot, name: str, seed: int, learns: bool) -> dict[str, 
             m = None
         if (step + 1) % look == 0:
             told, learned = learner.look()
+            surprise[step] = learner.surprise
             noticed += [step + 1] if told else []
             if learned:
                 version += 1
@@ -202,6 +209,8 @@ def walk(config: ChangedRobot, name: str, seed: int, learns: bool) -> dict[str, 
         "seed": seed,
         "noticed_after_s": (right[0] - usual) * spec.dt_s if right else None,
         "false_alarms": len(noticed) - len(right),
+        "surprise_usual": _highest(surprise[:usual]),
+        "surprise_changed": _highest(surprise[usual:]),
         "models": learner.models,
         "refused": learner.refused,
         "falls_usual": sum(step < usual for step in fell),
@@ -211,6 +220,11 @@ def walk(config: ChangedRobot, name: str, seed: int, learns: bool) -> dict[str, 
         "cross_track_first_minute_m": float(cross_track[usual : usual + part].mean()),
         "cross_track_last_minute_m": float(cross_track[max(usual, steps - part) :].mean()),
     }
+
+
+def _highest(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.max()) if len(known) else None
 
 
 def main(config: ChangedRobot) -> int:
