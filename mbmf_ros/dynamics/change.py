@@ -1,4 +1,4 @@
-"""Noticing that a robot is not what its model has learned: payload, a weak motor, a slippery floor."""
+"""Noticing that a robot is not what its model has learned: a weak motor, a lost leg, ice."""
 
 from __future__ import annotations
 
