@@ -72,8 +72,7 @@ class DynamicsLearner(Node):
         if not self._adopt_kept():
             self._adopt_first()
         self._continual.recall(moving(self._recorder.ticks.store()).transitions)
-        stats = "mpc_controller/stats"
-        self._stats = self.create_subscription(ControllerStats, stats, self._on_stats, qos.STATE_LATEST)
+        self.create_subscription(ControllerStats, "mpc_controller/stats", self._on_stats, qos.STATE_LATEST)
         answers = {"train": self._on_train, "save": self._on_save, "load": self._on_load, "reset": self._on_reset}
         for name, answer in answers.items():
             offer(self, Trigger, name, answer)
@@ -211,8 +210,7 @@ class DynamicsLearner(Node):
 
     def _on_stats(self, message: ControllerStats) -> None:
         """Count on from the controller's version, which may be that of a learner that left nothing behind."""
-        if 0 < message.model_version < _MOST_VERSIONS:  # 0: it had nothing to plan
-            self.destroy_subscription(self._stats)
+        if not self._controllers and 0 < message.model_version < _MOST_VERSIONS:  # 0: it had nothing to plan
             self._controllers = message.model_version
             if self._model is not None and self._controllers > self._version:
                 self._accept(self._model.data, "the same model again, as the controller has a later version")
