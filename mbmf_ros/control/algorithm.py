@@ -18,7 +18,6 @@ from mbmf_ros.control.checkpoint import EVALUATION, Checkpoint
 from mbmf_ros.control.environments import environment
 from mbmf_ros.control.goals import ForwardGoal
 from mbmf_ros.control.judging import HeldOut, errors, keep, random_rollout
-from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.control.mpc import MpcConfig, MpcController
 from mbmf_ros.control.planners import make_planner
 from mbmf_ros.control.rollout import Actor, roll_out
@@ -30,7 +29,6 @@ from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
 from mbmf_ros.dynamics.training import TrainConfig, fit
 from mbmf_ros.robots import RobotSpec
 
-__all__ = ["Doing", "LearnConfig", "Learner", "configured", "resume"]
 EVALUATION_EPISODES = 5
 Doing = Callable[[str, int, int], None]
 """Told what goes on: what, how much of it is done, of how much."""

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mbmf_ros.control.algorithm import LearnConfig, Learner, configured, resume
+from mbmf_ros.control.algorithm import LearnConfig, Learner, resume
 from mbmf_ros.control.checkpoint import EVALUATION, RUN_FILE
+from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.control.planners import planner_defaults
 from mbmf_ros.control.recipes import recipe
 from mbmf_ros.errors import MbmfError

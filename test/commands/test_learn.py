@@ -12,8 +12,9 @@ from rich.console import Console
 from mbmf_ros.cli import main
 from mbmf_ros.commands import stages
 from mbmf_ros.commands.settings import assignments
-from mbmf_ros.control.algorithm import Learner, configured, resume
+from mbmf_ros.control.algorithm import Learner, resume
 from mbmf_ros.control.environments import TASKS
+from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.control.recipes import recipe
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot

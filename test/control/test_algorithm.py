@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from quick_learning import QUICK_LEARNING  # pyright: ignore[reportMissingImports]
 
-from mbmf_ros.control.algorithm import LearnConfig, Learner, configured, resume
+from mbmf_ros.control.algorithm import LearnConfig, Learner, resume
 from mbmf_ros.control.environments import environment
+from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.control.rollout import roll_out
 from mbmf_ros.dynamics.dataset import make_dataset
 from mbmf_ros.dynamics.io import fingerprint
@@ -19,20 +21,7 @@ from mbmf_ros.robots import robot
 
 torch.set_num_threads(1)
 SPEC = robot("swimmer")
-QUICK = configured(
-    LearnConfig(),
-    {
-        "random_steps": 120,
-        "random_episode_steps": 30,
-        "random_holdout": 0.25,
-        "iteration_steps": 60,
-        "episode_steps": 30,
-        "planner_settings": {"batch_size": 16, "time_steps": 5, "action_limit": 1.0},
-        "dynamics": {"hidden": 16, "members": 2},
-        "first": {"min_updates": 40, "batch_size": 32},
-        "refit": {"min_updates": 20, "batch_size": 32},
-    },
-)
+QUICK = configured(LearnConfig(), {**QUICK_LEARNING, "random_holdout": 0.25})
 
 
 class KilledError(Exception):

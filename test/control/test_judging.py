@@ -8,29 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from quick_learning import QUICK_LEARNING  # pyright: ignore[reportMissingImports]
 
 from mbmf_ros.control import judging
-from mbmf_ros.control.algorithm import LearnConfig, Learner, configured, resume
+from mbmf_ros.control.algorithm import LearnConfig, Learner, resume
 from mbmf_ros.control.judging import Errors, HeldOut, errors, longest, stretches
+from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.dynamics.io import fingerprint, load_model
 from mbmf_ros.robots import robot
 
 torch.set_num_threads(1)
 SWIMMER, HOPPER = robot("swimmer"), robot("hopper")
-QUICK = configured(
-    LearnConfig(),
-    {
-        "random_steps": 120,
-        "random_episode_steps": 30,
-        "iteration_steps": 60,
-        "episode_steps": 30,
-        "planner_settings": {"batch_size": 16, "time_steps": 5, "action_limit": 1.0},
-        "dynamics": {"hidden": 16, "members": 2},
-        "first": {"min_updates": 40, "batch_size": 32},
-        "refit": {"min_updates": 20, "batch_size": 32},
-    },
-)
+QUICK = configured(LearnConfig(), QUICK_LEARNING)
 
 
 def timeless(curve: list[dict]) -> list[dict]:

@@ -64,7 +64,7 @@ def kill_once(process: ForkServerProcess, condition: Callable[[], bool]) -> bool
         if condition():
             process.kill()
             return ended(process) == -signal.SIGKILL
-        time.sleep(0.0002)
+        process.join(0.0002)
     return False
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mbmf_ros.control.algorithm import configured, resume
+from mbmf_ros.control.algorithm import resume
+from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.control.recipes import recipe
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.experiments import transfer as module

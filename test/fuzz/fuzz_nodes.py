@@ -14,6 +14,7 @@ import rclpy
 import torch
 from fuzz_bench import Bench, FuzzClock
 from fuzz_watch import Watch
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -103,7 +104,10 @@ def listen(bench: Bench, probe: Node) -> None:
     heard = [one for one in bench.node.publishers if one.topic_name not in ("/rosout", "/parameter_events")]
     for publisher in heard:
         probe.create_subscription(publisher.msg_type, publisher.topic_name, lambda _: None, QoSProfile(depth=1))
-    end = time.monotonic() + DISCOVERY_S
+    end, executor = time.monotonic() + DISCOVERY_S, SingleThreadedExecutor(context=probe.context)
+    executor.add_node(probe)  # the probe alone: the node's own work is counted
     while not all(publisher.get_subscription_count() for publisher in heard):
         assert time.monotonic() < end, f"no subscribers within {DISCOVERY_S:g} s"
-        time.sleep(0.01)
+        executor.spin_once(timeout_sec=0.01)
+    executor.remove_node(probe)
+    executor.shutdown()

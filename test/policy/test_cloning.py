@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mbmf_ros.control.algorithm import LearnConfig, Learner, configured
+from mbmf_ros.control.algorithm import LearnConfig, Learner
 from mbmf_ros.control.goals import ForwardGoal
+from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.cloning import CloneConfig, clone, mirrored
 from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyConfig

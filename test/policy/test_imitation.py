@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from quick_learning import QUICK_LEARNING  # pyright: ignore[reportMissingImports]
 from rich.console import Console
 
 from mbmf_ros import terminal
 from mbmf_ros.config import override
-from mbmf_ros.control.algorithm import LearnConfig, configured, resume
+from mbmf_ros.control.algorithm import LearnConfig, resume
+from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy import imitation
 from mbmf_ros.policy.expert import open_run
@@ -27,19 +29,7 @@ from mbmf_ros.robots import robot
 
 torch.set_num_threads(1)
 SPEC = robot("hopper")
-LEARNING = configured(
-    LearnConfig(),
-    {
-        "random_steps": 200,
-        "random_episode_steps": 50,
-        "iteration_steps": 60,
-        "episode_steps": 30,
-        "planner_settings": {"batch_size": 16, "time_steps": 5, "action_limit": 1.0},
-        "dynamics": {"hidden": 16, "members": 2},
-        "first": {"min_updates": 40, "batch_size": 32},
-        "refit": {"min_updates": 20, "batch_size": 32},
-    },
-)
+LEARNING = configured(LearnConfig(), {**QUICK_LEARNING, "random_steps": 200, "random_episode_steps": 50})
 QUICK = override(
     ImitationConfig(),
     {
