@@ -76,7 +76,18 @@ class LiveClient(Node):
 
     COLUMNS = (
         *("sim_s", "episode", "task", "ticks", "late", "fell", "cross_track_mean_m", "cross_track_max_m", "progress_m"),
-        *("plan_ms_max", "version", "models", "training", "accepted", "refused", "changed", "changes", "surprise"),
+        *(
+            "plan_ms_max",
+            "version",
+            "models",
+            "training",
+            "accepted",
+            "refused",
+            "changed",
+            "changes",
+            "surprise",
+            "learnable",
+        ),
         *("recent_error", "old_error", "kept", "memory_mb", "bridge_late", "disturbed"),
     )
 
@@ -182,6 +193,7 @@ class LiveClient(Node):
             "changed": int(learner.changed),
             "changes": learner.changes,
             "surprise": f"{learner.surprise:.3f}",
+            "learnable": f"{learner.learnable:.3f}",
             "recent_error": f"{learner.recent_error:.4f}",
             "old_error": f"{learner.old_error:.4f}",
             "kept": learner.kept,

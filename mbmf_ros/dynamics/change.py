@@ -1,9 +1,8 @@
-"""Noticing that a robot is not what its model has learned: a weak motor, a lost leg, ice."""
+"""Noticing that a robot is not what its model has learned: a weak motor, a lost leg, a payload, a slippery floor."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,33 +13,52 @@ from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.dynamics.model import Dynamics
 
+FOLDS = 5
+RIDGE = 0.05  # of the number of transitions
+TELLING = 3  # outputs: what happens to a robot shows in several, chance in one
+
 
 @dataclass(frozen=True)
 class ChangeConfig(Ranged):
-    """A two-window test on the one-step error.
+    """Two tests on the one-step error: whether it has grown, and whether there is something to learn in it.
 
     Attributes:
-        window: transitions in motion whose mean error is looked at.
+        window: transitions in motion whose mean squared error is looked at.
         usual: so many transitions on the model in force tell its usual error; before that nothing is noticed.
         threshold: an error that is this many times the usual one means that the robot has changed; 0: never.
         cap: a squared error counts at most this many times the usual one: a hard landing is no change.
+        learnable_window: transitions in motion in whose errors something to learn is looked for.
+        learnable: share of the error that could be learned, above what could from the beginning, that means that the
+            robot has changed; 0: never.
     """
 
     window: int = ranged(200, 1)
     usual: int = ranged(400, 1)
     threshold: float = ranged(2.1, 0.0)
     cap: float = ranged(10.0, 1.0)
+    learnable_window: int = ranged(800, 4 * FOLDS)
+    learnable: float = ranged(0.06, 0.0, 1.0)
 
 
 class ChangeDetector:
-    """Compares the running one-step error of the model in force with its usual one.
+    """Compares the one-step errors of the model in force with its usual ones.
 
     For every output of the network, the mean squared error over the last ``window`` transitions, as a share of what is
     usual for that output: its mean over the first ``usual`` transitions on that model. The *surprise* is the largest of
     these shares: a weak motor shows in the numbers of its own joint, and would drown in a mean over all.
 
+    A payload or a slippery floor makes errors no larger than walking does. But a good model's errors are as good as
+    random, and these are not: the *learnable* share of the errors over ``learnable_window`` transitions
+    (:func:`learnable_share`), less that of the first such window on that model, shows them; the mean of the
+    :data:`TELLING` outputs where it is largest.
+
     Args:
         config: see there.
+
+    Attributes:
+        changed: a change was noticed on the model in force.
+        within: the noticed change came within so many last transitions.
+        evidence: what showed it, for people; empty: no change was noticed.
     """
 
     def __init__(self, config: ChangeConfig | None = None):
@@ -48,14 +66,23 @@ class ChangeDetector:
         self._model: Dynamics | None = None
         self._usual: Tensor | None = None  # (n_outputs,), mean squared error in the outputs' own units
         self._first: list[Tensor] = []
-        self._window: deque[Tensor] = deque(maxlen=self.config.window)  # (n_outputs,) each, as shares of the usual
+        self._errors = self._inputs = torch.empty(0)  # the last ones, errors in usual ones
+        self._learnable_at_first: Tensor | None = None  # (n_outputs,)
+        self._learnable: Tensor | None = None  # (n_outputs,), less that
         self.changed = False
+        self.within = self.config.window
+        self.evidence = ""
 
     @property
     def surprise(self) -> float:
         """See the class; NaN until it is known."""
-        full = len(self._window) == self.config.window
-        return float(torch.stack(list(self._window)).mean(0).max()) if full else math.nan
+        window = self._errors[-self.config.window :]
+        return float(window.square().mean(0).max()) if len(window) == self.config.window else math.nan
+
+    @property
+    def learnable(self) -> float:
+        """See the class; NaN until it is known."""
+        return math.nan if self._learnable is None else float(self._learnable.sort().values[-TELLING:].mean())
 
     def begin(self, model: Dynamics | None, successor: bool = False) -> None:
         """A new model is in force, or none.
@@ -68,20 +95,27 @@ class ChangeDetector:
         self._model = model
         self._usual = self._usual if successor else None
         self._first.clear()
-        self._window.clear()
-        self.changed = False
+        self._errors = self._inputs = torch.empty(0)
+        self._learnable_at_first = self._learnable = None
+        self.changed, self.evidence = False, ""
 
     def add(self, store: TransitionStore) -> bool:
         """Take in new transitions, in order; whether they show a change that was not noticed before."""
-        if self._model is None or not self.config.threshold or not store.episodes:
+        config = self.config
+        if self._model is None or not (config.threshold or config.learnable) or not store.episodes:
             return False
-        squared = self._learn_usual(squared_errors(self._model, store))
-        if self._usual is None:
+        errors, inputs = one_step_errors(self._model, store)
+        known = len(self._learn_usual(errors.square()))
+        if self._usual is None or not known:
             return False
-        before = self.changed
-        for share in (squared / self._usual).clamp_max(self.config.cap):
-            self._window.append(share)
-        self.changed = self.changed or self.surprise > self.config.threshold
+        before, cap = self.changed, config.cap**0.5
+        self._remember((errors[-known:] / self._usual.sqrt()).clamp(-cap, cap), inputs[-known:].clamp(-cap, cap))
+        if not self.changed and 0 < config.threshold < self.surprise:
+            self.changed, self.within = True, config.window
+            self.evidence = f"the model's error is {self.surprise:.1f} times the usual"
+        elif not self.changed and 0 < config.learnable < self.learnable:
+            self.changed, self.within = True, config.learnable_window
+            self.evidence = f"{self.learnable:.0%} of the model's error could be learned"
         return self.changed and not before
 
     def _learn_usual(self, squared: Tensor) -> Tensor:
@@ -94,10 +128,55 @@ class ChangeDetector:
                 self._usual = torch.cat(self._first).mean(0).clamp_min(1e-12)
         return squared if known else squared[missing:]
 
+    def _remember(self, errors: Tensor, inputs: Tensor) -> None:
+        """Keep what the tests look at, and find out what of it could be learned."""
+        config = self.config
+        longest = max(config.window, config.learnable_window)
+        self._errors = torch.cat([self._errors.reshape(-1, errors.shape[1]), errors])[-longest:]
+        self._inputs = torch.cat([self._inputs.reshape(-1, inputs.shape[1]), inputs])[-longest:]
+        if not config.learnable or len(self._errors) < config.learnable_window:
+            return
+        last = slice(-config.learnable_window, None)
+        share = learnable_share(self._errors[last], self._inputs[last])
+        if self._learnable_at_first is None:
+            self._learnable_at_first = share.clamp_min(0.0)
+        self._learnable = share - self._learnable_at_first
+
+
+def learnable_share(errors: Tensor, inputs: Tensor) -> Tensor:
+    """How much of the squared errors a linear function of the inputs takes away that was fitted to others of them.
+
+    Ridge regression, cross-validated over :data:`FOLDS` stretches of time: what comes one after the other is alike, and
+    would tell of itself.
+
+    Args:
+        errors: (N, n_outputs), in order, in root mean squares of the usual ones.
+        inputs: (N, n_inputs), standardised.
+
+    Returns:
+        (n_outputs,), as a share of the squared errors or the usual ones, whichever are larger: at most 1, and negative
+        where nothing can be learned.
+    """
+    count = len(errors)
+    y, x = errors.double(), torch.cat([torch.ones(count, 1), inputs], dim=1).double()
+    penalty = RIDGE * count * torch.eye(x.shape[1], dtype=torch.float64)
+    penalty[0, 0] = 1e-6  # the mean is free
+    gram, moment, left = x.T @ x + penalty, x.T @ y, torch.empty_like(y)
+    for fold in torch.arange(count).tensor_split(FOLDS):
+        part = x[fold]
+        weights = torch.linalg.solve(gram - part.T @ part, moment - part.T @ y[fold])
+        left[fold] = y[fold] - part @ weights
+    total = y.square().sum(0)
+    return ((total - left.square().sum(0)) / total.clamp_min(count)).float()
+
 
 @torch.no_grad()
-def squared_errors(model: Dynamics, store: TransitionStore) -> Tensor:
-    """Squared one-step errors of the ensemble's mean (N, n_outputs), of transitions from before a fall."""
+def one_step_errors(model: Dynamics, store: TransitionStore) -> tuple[Tensor, Tensor]:
+    """Errors of the ensemble's mean over one step, of transitions from before a fall.
+
+    Returns:
+        the errors (N, n_outputs), in the outputs' own units, and the network's standardised inputs (N, n_inputs).
+    """
     before = np.concatenate([episode.measurements[:-1] for episode in store.episodes])
     after = np.concatenate([episode.measurements[1:] for episode in store.episodes])
     actions = np.concatenate([episode.actions for episode in store.episodes])
@@ -107,4 +186,4 @@ def squared_errors(model: Dynamics, store: TransitionStore) -> Tensor:
     z = (torch.from_numpy(inputs.astype(np.float32)) - model.input_mean) / model.input_std
     mean = model.network(z.expand(model.members, -1, -1))[..., : profile.n_outputs].mean(0)
     outputs = torch.from_numpy(profile.targets(x, profile.encode(after[standing])).astype(np.float32))
-    return (mean * model.output_std + model.output_mean - outputs).square()
+    return mean * model.output_std + model.output_mean - outputs, z

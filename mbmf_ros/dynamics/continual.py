@@ -108,7 +108,7 @@ class Continual:
             return False
         self.changes += 1
         self.changed = True
-        self._changed_at = self.moved - self.detector.config.window
+        self._changed_at = self.moved - self.detector.within
         self._trained_at = max(self._trained_at, self._changed_at)
         return True
 
@@ -140,7 +140,7 @@ class Continual:
         """It has ended; an accepted model is announced by :meth:`begin` too."""
         self._fresh = not accepted
         self._successor = accepted and not self.changed
-        knew = self._changed_at is None or self._trained_at - self._changed_at >= self.detector.config.window
+        knew = self._changed_at is None or self._trained_at - self._changed_at >= self.detector.within
         if accepted and knew:
             self.changed = False
 

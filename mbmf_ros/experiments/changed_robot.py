@@ -27,6 +27,7 @@ from mbmf_ros.control.path import Path as WalkedPath
 from mbmf_ros.control.path import PathTracker
 from mbmf_ros.control.presets import make_controller, preset
 from mbmf_ros.data.store import Episode, TransitionStore
+from mbmf_ros.dynamics.change import ChangeDetector
 from mbmf_ros.dynamics.continual import Continual, ContinualConfig
 from mbmf_ros.dynamics.holdout import moving
 from mbmf_ros.dynamics.io import default_model_path, load_model
@@ -68,7 +69,7 @@ class ChangedRobot:
     """Folder of the results."""
     robot: str = "ant"
     """Robot."""
-    changes: tuple[str, ...] = ("none", "weak_motor", "lost_leg", "payload", "slippery", "icy")
+    changes: tuple[str, ...] = ("none", "weak_motor", "lost_leg", "payload", "heavy", "slippery", "icy")
     """Which changes."""
     seeds: int = 3
     """Runs per change, with and without learning."""
@@ -81,7 +82,7 @@ class ChangedRobot:
 
 
 def change_of(name: str, spec: RobotSpec, mass_kg: float, seed: int) -> DisturbanceConfig:
-    """What changes: another motor, or leg of two motors, for every seed; a payload of half of the robot's mass.
+    """What changes: another motor, or leg of two motors, for every seed; half of the robot's mass, or heavy: all of it.
 
     Raises:
         MbmfError: there is no such change.
@@ -95,6 +96,7 @@ def change_of(name: str, spec: RobotSpec, mass_kg: float, seed: int) -> Disturba
         "weak_motor": DisturbanceConfig(motor_strength=tuple(weak)),
         "lost_leg": DisturbanceConfig(motor_strength=tuple(lost)),
         "payload": DisturbanceConfig(payload_kg=0.5 * mass_kg),
+        "heavy": DisturbanceConfig(payload_kg=mass_kg),
         "slippery": DisturbanceConfig(floor_friction_scale=0.3),
         "icy": DisturbanceConfig(floor_friction_scale=0.1),
     }
@@ -125,9 +127,9 @@ class Learner:
         self._applied: list[list[np.ndarray]] = []
 
     @property
-    def surprise(self) -> float:
-        """See :class:`mbmf_ros.dynamics.change.ChangeDetector`."""
-        return self._continual.detector.surprise
+    def detector(self) -> ChangeDetector:
+        """What tells that the robot has changed."""
+        return self._continual.detector
 
     def begin(self, m: np.ndarray) -> None:
         """The robot was put to ``m`` (nm,)."""
@@ -173,7 +175,8 @@ def walk(config: ChangedRobot, name: str, seed: int, learns: bool) -> dict[str, 
     learner = Learner(spec, model, config.learning, learns, seed)
     usual, steps = (round(seconds / spec.dt_s) for seconds in (config.usual_s, config.usual_s + config.after_s))
     look = max(1, round(LOOK_S / spec.dt_s))
-    noticed, fell, cross_track, surprise = [], [], np.empty(steps), np.full(steps, np.nan)
+    noticed, fell, cross_track = [], [], np.empty(steps)
+    surprise, learnable = np.full((2, steps), np.nan)
     starts, version, m, tracker = itertools.count(1000 * seed), 1, None, None
     for step in range(steps):
         if step == usual:
@@ -196,7 +199,7 @@ def walk(config: ChangedRobot, name: str, seed: int, learns: bool) -> dict[str, 
             m = None
         if (step + 1) % look == 0:
             told, learned = learner.look()
-            surprise[step] = learner.surprise
+            surprise[step], learnable[step] = learner.detector.surprise, learner.detector.learnable
             noticed += [step + 1] if told else []
             if learned:
                 version += 1
@@ -211,6 +214,8 @@ def walk(config: ChangedRobot, name: str, seed: int, learns: bool) -> dict[str, 
         "false_alarms": len(noticed) - len(right),
         "surprise_usual": _highest(surprise[:usual]),
         "surprise_changed": _highest(surprise[usual:]),
+        "learnable_usual": _highest(learnable[:usual]),
+        "learnable_changed": _highest(learnable[usual:]),
         "models": learner.models,
         "refused": learner.refused,
         "falls_usual": sum(step < usual for step in fell),

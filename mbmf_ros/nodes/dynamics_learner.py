@@ -139,8 +139,7 @@ class DynamicsLearner(Node):
         self._recorder.flush_if_due()
         self._tell_about_log()
         if self._continual.watch() and self._config.continuous:
-            surprise = self._continual.detector.surprise
-            self._tell(f"the robot has changed: the model's error is {surprise:.1f} times the usual; learning it anew")
+            self._tell(f"the robot has changed: {self._continual.detector.evidence}; learning it anew")
         if self._training is not None:
             self._look_at_training(self._training)
         elif self._config.continuous and not self._paused and not self._continual.until_training:

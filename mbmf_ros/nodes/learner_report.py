@@ -80,7 +80,8 @@ def fill_status(
     status.recent_error, status.old_error = trainings.recent_error, trainings.old_error
     status.accepted, status.refused, status.refusal = trainings.accepted, trainings.refused, trainings.refusal
     status.memory_mb = trainings.memory_mb
-    status.until_training, status.surprise = continual.until_training, continual.detector.surprise
+    status.until_training = continual.until_training
+    status.surprise, status.learnable = continual.detector.surprise, continual.detector.learnable
     status.changed, status.changes = continual.changed, continual.changes
 
 
@@ -103,5 +104,6 @@ def diagnosis(
         "error on old data": trainings.old_error,
         "memory of training [MB]": trainings.memory_mb,
         "surprise": continual.detector.surprise,
+        "learnable": continual.detector.learnable,
         "changes of the robot": continual.changes,
     }

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.dynamics import change
@@ -22,24 +24,24 @@ OUTPUTS = 29
 
 @pytest.fixture
 def errors(monkeypatch: pytest.MonkeyPatch) -> np.random.Generator:
-    """Transitions of a single number each, which stands for their errors: its scale and, after it, the output."""
+    """Transitions that say what their errors are: one scale, of which output, how much inputs tell of four others."""
 
-    def squared(model: Dynamics, store: TransitionStore) -> torch.Tensor:
-        rows = []
-        for episode in store.episodes:
-            row = rng.standard_normal(OUTPUTS)
-            scale, output = episode.actions[0, :2]
+    def made_up(model: Dynamics, store: TransitionStore) -> tuple[torch.Tensor, torch.Tensor]:
+        count = len(store.episodes)
+        errors, inputs = rng.standard_normal((count, OUTPUTS)), rng.standard_normal((count, 6))
+        for row, x, episode in zip(errors, inputs, store.episodes, strict=True):
+            scale, output, told = episode.actions[0]
             row[int(output)] *= scale
-            rows.append(row)
-        return torch.from_numpy(np.stack(rows)).square()
+            row[:4] = told**0.5 * x[2] + (1.0 - told) ** 0.5 * row[:4]
+        return torch.from_numpy(errors), torch.from_numpy(inputs)
 
     rng = np.random.default_rng(0)
-    monkeypatch.setattr(change, "squared_errors", squared)
+    monkeypatch.setattr(change, "one_step_errors", made_up)
     return rng
 
 
-def stream(count: int, scale: float = 1.0, output: int = 3) -> TransitionStore:
-    m, u = np.zeros((2, SPEC.measurement.size)), np.array([[scale, output]])
+def stream(count: int, scale: float = 1.0, output: int = 5, told: float = 0.0) -> TransitionStore:
+    m, u = np.zeros((2, SPEC.measurement.size)), np.array([[scale, output, told]])
     return TransitionStore(SPEC, [Episode(m, u)] * count)
 
 
@@ -78,6 +80,54 @@ def test_a_single_hard_landing_is_no_change(errors, detector: ChangeDetector):
     assert not detector.changed
 
 
+def test_errors_no_larger_than_usual_are_noticed_once_the_inputs_tell_them(errors, detector: ChangeDetector):
+    assert not detector.add(stream(1500))
+    assert abs(detector.learnable) < 0.05
+    noticed = [count for count in range(20, 800, 20) if detector.add(stream(20, told=0.3))]
+    assert len(noticed) == 1
+    assert 50 < noticed[0] < 600
+    assert detector.surprise < 2.0
+    assert detector.within == detector.config.learnable_window
+    assert "could be learned" in detector.evidence
+
+
+def test_what_could_be_learned_from_the_beginning_is_no_change(errors, detector: ChangeDetector):
+    for _ in range(100):
+        assert not detector.add(stream(30, told=0.3))
+    assert abs(detector.learnable) < 0.05
+    for _ in range(100):
+        assert not detector.add(stream(30)), "now there is less to learn, which is no change either"
+    assert detector.learnable < 0.05
+    assert detector.evidence == ""
+
+
+@settings(deadline=None)  # the first call loads what solves
+@given(
+    seed=st.integers(0, 2**31),
+    count=st.integers(60, 400),
+    told=st.floats(0.0, 1.0),
+    scale=st.floats(1.0, 3.0),
+)
+def test_the_learnable_share_is_what_the_inputs_tell(seed: int, count: int, told: float, scale: float):
+    rng = np.random.default_rng(seed)
+    inputs, noise = rng.standard_normal((count, 3)), rng.standard_normal((count, 2))
+    y = np.stack([scale * (told**0.5 * inputs[:, 1] + (1 - told) ** 0.5 * noise[:, 0]), noise[:, 1]], axis=1)
+    share = change.learnable_share(torch.from_numpy(y).float(), torch.from_numpy(inputs).float())
+    assert share.shape == (2,)
+    assert (share <= 1.0).all()
+    slack = 6.0 / count**0.5
+    assert told - slack - 0.1 < share[0] < told + slack
+    assert share[1] < slack
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**31), scale=st.floats(0.01, 0.5))
+def test_small_errors_count_as_a_share_of_the_usual_ones(seed: int, scale: float):
+    x = torch.from_numpy(np.random.default_rng(seed).standard_normal((200, 2))).float()
+    share = change.learnable_share(scale * x[:, :1], x)
+    assert 0.0 < share[0] < 2.0 * scale**2
+
+
 def test_a_new_model_begins_anew(errors, detector: ChangeDetector):
     detector.add(stream(600))
     detector.add(stream(100, scale=5.0))
@@ -101,7 +151,7 @@ def test_a_successor_is_measured_by_what_was_usual_until_its_own_error_is_known(
 
 
 def test_without_a_model_and_without_a_threshold_nothing_is_noticed(errors):
-    silent = ChangeDetector(ChangeConfig(window=100, usual=300, threshold=0.0))
+    silent = ChangeDetector(ChangeConfig(window=100, usual=300, threshold=0.0, learnable=0.0))
     for detector in (ChangeDetector(), silent):
         if detector is silent:
             detector.begin(Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)))
@@ -117,16 +167,17 @@ def test_errors_are_those_of_the_model_and_fallen_states_have_none():
     m = [simulation.reset(start_measurement(SPEC))]
     u = np.full(SPEC.nu, 0.3)
     m.append(simulation.step(u))
-    squared = change.squared_errors(model, TransitionStore(SPEC, [Episode(np.stack(m), u[None])]))
-    assert squared.shape == (1, model.profile.n_outputs)
+    errors, inputs = change.one_step_errors(model, TransitionStore(SPEC, [Episode(np.stack(m), u[None])]))
+    assert errors.shape == (1, model.profile.n_outputs)
+    assert inputs.shape == (1, model.profile.n_inner + SPEC.nu)
     x = torch.from_numpy(model.profile.encode(np.stack(m)).astype(np.float32))
     predicted = model(x[:1], torch.from_numpy(u.astype(np.float32))[None])
     height = model.profile.slices["height"]
-    expected = ((predicted[0] - x[1])[height]) ** 2
-    torch.testing.assert_close(squared[0, :1], expected, rtol=1e-3, atol=1e-6)
+    expected = (predicted[0] - x[1])[height]
+    torch.testing.assert_close(errors[0, :1], expected, rtol=1e-3, atol=1e-6)
     fallen = m[0].copy()
     fallen[3:7] = (0, 1, 0, 0)
-    none = change.squared_errors(model, TransitionStore(SPEC, [Episode(np.stack([fallen, fallen]), u[None])]))
+    none, _ = change.one_step_errors(model, TransitionStore(SPEC, [Episode(np.stack([fallen, fallen]), u[None])]))
     assert none.shape == (0, model.profile.n_outputs)
 
 
