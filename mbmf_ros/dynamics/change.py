@@ -45,7 +45,9 @@ class ChangeDetector:
 
     For every output of the network, the mean squared error over the last ``window`` transitions, as a share of what is
     usual for that output: its mean over the first ``usual`` transitions on that model. The *surprise* is the largest of
-    these shares: a weak motor shows in the numbers of its own joint, and would drown in a mean over all.
+    these shares: a weak motor shows in the numbers of its own joint, and would drown in a mean over all. Errors grow
+    also when the robot begins to move in another way, but then the members of the ensemble disagree more: an error is
+    as surprising as it has grown more than their spread (its mean square, as a share of the usual too).
 
     A payload or a slippery floor makes errors no larger than walking does. But a good model's errors are as good as
     random, and these are not: the *learnable* share of the errors over ``learnable_window`` transitions
@@ -64,9 +66,9 @@ class ChangeDetector:
     def __init__(self, config: ChangeConfig | None = None):
         self.config = config or ChangeConfig()
         self._model: Dynamics | None = None
-        self._usual: Tensor | None = None  # (n_outputs,), mean squared error in the outputs' own units
+        self._usual: Tensor | None = None  # (2, n_outputs), mean squares of error and spread, in the outputs' own units
         self._first: list[Tensor] = []
-        self._errors = self._inputs = torch.empty(0)  # the last ones, errors in usual ones
+        self._errors = self._spread = self._inputs = torch.empty(0)  # the last ones; errors and spread in usual ones
         self._learnable_at_first: Tensor | None = None  # (n_outputs,)
         self._learnable: Tensor | None = None  # (n_outputs,), less that
         self.changed = False
@@ -76,8 +78,11 @@ class ChangeDetector:
     @property
     def surprise(self) -> float:
         """See the class; NaN until it is known."""
-        window = self._errors[-self.config.window :]
-        return float(window.square().mean(0).max()) if len(window) == self.config.window else math.nan
+        window = self.config.window
+        if len(self._errors) < window:
+            return math.nan
+        expected = self._spread[-window:].square().mean(0).clamp_min(1.0)
+        return float((self._errors[-window:].square().mean(0) / expected).max())
 
     @property
     def learnable(self) -> float:
@@ -95,7 +100,7 @@ class ChangeDetector:
         self._model = model
         self._usual = self._usual if successor else None
         self._first.clear()
-        self._errors = self._inputs = torch.empty(0)
+        self._errors = self._spread = self._inputs = torch.empty(0)
         self._learnable_at_first = self._learnable = None
         self.changed, self.evidence = False, ""
 
@@ -104,12 +109,13 @@ class ChangeDetector:
         config = self.config
         if self._model is None or not (config.threshold or config.learnable) or not store.episodes:
             return False
-        errors, inputs = one_step_errors(self._model, store)
-        known = len(self._learn_usual(errors.square()))
+        errors, spread, inputs = one_step_errors(self._model, store)
+        known = self._learn_usual(torch.stack([errors, spread], dim=1).square())
         if self._usual is None or not known:
             return False
-        before, cap = self.changed, config.cap**0.5
-        self._remember((errors[-known:] / self._usual.sqrt()).clamp(-cap, cap), inputs[-known:].clamp(-cap, cap))
+        before, cap, usual = self.changed, config.cap**0.5, self._usual.sqrt()
+        errors, spread = errors[-known:] / usual[0], spread[-known:] / usual[1]
+        self._remember(*(values.clamp(-cap, cap) for values in (errors, spread, inputs[-known:])))
         if not self.changed and 0 < config.threshold < self.surprise:
             self.changed, self.within = True, config.window
             self.evidence = f"the model's error is {self.surprise:.1f} times the usual"
@@ -118,21 +124,22 @@ class ChangeDetector:
             self.evidence = f"{self.learnable:.0%} of the model's error could be learned"
         return self.changed and not before
 
-    def _learn_usual(self, squared: Tensor) -> Tensor:
-        """Take in the first errors of a model; those (N, n_outputs) that can be compared with what is usual."""
+    def _learn_usual(self, squared: Tensor) -> int:
+        """Take in what is squared (N, 2, n_outputs); how many of the last ones can be compared with what is usual."""
         known = self._usual is not None
         missing = max(0, self.config.usual - sum(map(len, self._first)))
         if missing:
             self._first.append(squared[:missing])
             if len(squared) >= missing and not self.changed:
                 self._usual = torch.cat(self._first).mean(0).clamp_min(1e-12)
-        return squared if known else squared[missing:]
+        return len(squared) if known else max(0, len(squared) - missing)
 
-    def _remember(self, errors: Tensor, inputs: Tensor) -> None:
+    def _remember(self, errors: Tensor, spread: Tensor, inputs: Tensor) -> None:
         """Keep what the tests look at, and find out what of it could be learned."""
         config = self.config
         longest = max(config.window, config.learnable_window)
         self._errors = torch.cat([self._errors.reshape(-1, errors.shape[1]), errors])[-longest:]
+        self._spread = torch.cat([self._spread.reshape(-1, spread.shape[1]), spread])[-longest:]
         self._inputs = torch.cat([self._inputs.reshape(-1, inputs.shape[1]), inputs])[-longest:]
         if not config.learnable or len(self._errors) < config.learnable_window:
             return
@@ -171,11 +178,12 @@ def learnable_share(errors: Tensor, inputs: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def one_step_errors(model: Dynamics, store: TransitionStore) -> tuple[Tensor, Tensor]:
+def one_step_errors(model: Dynamics, store: TransitionStore) -> tuple[Tensor, Tensor, Tensor]:
     """Errors of the ensemble's mean over one step, of transitions from before a fall.
 
     Returns:
-        the errors (N, n_outputs), in the outputs' own units, and the network's standardised inputs (N, n_inputs).
+        the errors and the standard deviation of the members' predictions (N, n_outputs), in the outputs' own units, and
+        the network's standardised inputs (N, n_inputs).
     """
     before = np.concatenate([episode.measurements[:-1] for episode in store.episodes])
     after = np.concatenate([episode.measurements[1:] for episode in store.episodes])
@@ -184,6 +192,8 @@ def one_step_errors(model: Dynamics, store: TransitionStore) -> tuple[Tensor, Te
     x = profile.encode(before[standing])
     inputs = np.concatenate([x[:, profile.n_carried :], actions[standing]], axis=1)
     z = (torch.from_numpy(inputs.astype(np.float32)) - model.input_mean) / model.input_std
-    mean = model.network(z.expand(model.members, -1, -1))[..., : profile.n_outputs].mean(0)
+    predicted = model.network(z.expand(model.members, -1, -1))[..., : profile.n_outputs]
     outputs = torch.from_numpy(profile.targets(x, profile.encode(after[standing])).astype(np.float32))
-    return mean * model.output_std + model.output_mean - outputs, z
+    mean = predicted.mean(0)
+    spread = (predicted - mean).square().mean(0).sqrt()
+    return mean * model.output_std + model.output_mean - outputs, spread * model.output_std, z

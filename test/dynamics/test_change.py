@@ -24,24 +24,28 @@ OUTPUTS = 29
 
 @pytest.fixture
 def errors(monkeypatch: pytest.MonkeyPatch) -> np.random.Generator:
-    """Transitions that say what their errors are: one scale, of which output, how much inputs tell of four others."""
+    """Transitions that say what their errors are.
 
-    def made_up(model: Dynamics, store: TransitionStore) -> tuple[torch.Tensor, torch.Tensor]:
-        count = len(store.episodes)
+    Their action holds the scale of an output's errors, its number, how much the inputs tell of four others, and the
+    spread of all.
+    """
+
+    def made_up(model: Dynamics, store: TransitionStore) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        count, spread = len(store.episodes), torch.ones(len(store.episodes), OUTPUTS)
         errors, inputs = rng.standard_normal((count, OUTPUTS)), rng.standard_normal((count, 6))
-        for row, x, episode in zip(errors, inputs, store.episodes, strict=True):
-            scale, output, told = episode.actions[0]
+        for row, x, s, episode in zip(errors, inputs, spread, store.episodes, strict=True):
+            scale, output, told, s[:] = episode.actions[0]
             row[int(output)] *= scale
             row[:4] = told**0.5 * x[2] + (1.0 - told) ** 0.5 * row[:4]
-        return torch.from_numpy(errors), torch.from_numpy(inputs)
+        return torch.from_numpy(errors), spread, torch.from_numpy(inputs)
 
     rng = np.random.default_rng(0)
     monkeypatch.setattr(change, "one_step_errors", made_up)
     return rng
 
 
-def stream(count: int, scale: float = 1.0, output: int = 5, told: float = 0.0) -> TransitionStore:
-    m, u = np.zeros((2, SPEC.measurement.size)), np.array([[scale, output, told]])
+def stream(count: int, scale: float = 1.0, output: int = 5, told: float = 0.0, spread: float = 1.0) -> TransitionStore:
+    m, u = np.zeros((2, SPEC.measurement.size)), np.array([[scale, output, told, spread]])
     return TransitionStore(SPEC, [Episode(m, u)] * count)
 
 
@@ -70,6 +74,15 @@ def test_a_larger_error_of_one_number_is_noticed_once_within_the_window(errors, 
     assert len(noticed) == 1
     assert noticed[0] <= 100
     assert detector.changed
+
+
+def test_an_error_that_the_ensemble_expects_is_no_surprise(errors, detector: ChangeDetector):
+    detector.add(stream(600))
+    for _ in range(20):
+        assert not detector.add(stream(20, scale=2.5, spread=2.5))
+    assert detector.add(stream(100, scale=2.5, spread=0.5)), (
+        "members that agree more expect no smaller error than usual"
+    )
 
 
 def test_a_single_hard_landing_is_no_change(errors, detector: ChangeDetector):
@@ -167,8 +180,9 @@ def test_errors_are_those_of_the_model_and_fallen_states_have_none():
     m = [simulation.reset(start_measurement(SPEC))]
     u = np.full(SPEC.nu, 0.3)
     m.append(simulation.step(u))
-    errors, inputs = change.one_step_errors(model, TransitionStore(SPEC, [Episode(np.stack(m), u[None])]))
-    assert errors.shape == (1, model.profile.n_outputs)
+    errors, spread, inputs = change.one_step_errors(model, TransitionStore(SPEC, [Episode(np.stack(m), u[None])]))
+    assert errors.shape == spread.shape == (1, model.profile.n_outputs)
+    assert (spread > 0).all()
     assert inputs.shape == (1, model.profile.n_inner + SPEC.nu)
     x = torch.from_numpy(model.profile.encode(np.stack(m)).astype(np.float32))
     predicted = model(x[:1], torch.from_numpy(u.astype(np.float32))[None])
@@ -177,7 +191,7 @@ def test_errors_are_those_of_the_model_and_fallen_states_have_none():
     torch.testing.assert_close(errors[0, :1], expected, rtol=1e-3, atol=1e-6)
     fallen = m[0].copy()
     fallen[3:7] = (0, 1, 0, 0)
-    none, _ = change.one_step_errors(model, TransitionStore(SPEC, [Episode(np.stack([fallen, fallen]), u[None])]))
+    none, *_ = change.one_step_errors(model, TransitionStore(SPEC, [Episode(np.stack([fallen, fallen]), u[None])]))
     assert none.shape == (0, model.profile.n_outputs)
 
 
