@@ -13,7 +13,7 @@ import numpy as np
 from mbmf_ros.errors import MbmfError
 
 KIND = ("robot", "task", "stage", "learner", "preset", "budget")  # what the seeds of one row have in common
-STAGES = (*KIND, "seeds", "steps", "return", "return_std", "lowest_return", "highest_return")
+STAGES = (*KIND, "seeds", "steps", "return", "return_std", "lowest_return", "highest_return", "differing_settings")
 MODEL_BASED = (
     "robot",
     "task",
@@ -100,8 +100,40 @@ def first_reached(curve: Iterable[tuple[float, float]], wanted: float) -> float:
     return next((float(steps) for steps, value in curve if value >= wanted), float("nan"))
 
 
+def comparable(runs: Iterable[Run]) -> list[Run]:
+    """The runs without Algorithm 1's results at budgets that not every seed of Mb-Mf has: a seed that was looked at
+    earlier would seem to have learned earlier.
+
+    Raises:
+        MbmfError: the runs of a robot and task, baselines apart, were made in two ways: each must be looked at alone.
+    """
+    runs = list(runs)
+    seeds: dict[tuple[Any, ...], set[int]] = defaultdict(set)
+    ways: dict[tuple[Any, ...], set[tuple[str, str]]] = defaultdict(set)
+    budgets: dict[tuple[Any, ...], set[int]] = defaultdict(set)
+    for run in runs:
+        task, stage = (run["robot"], run["task"]), stage_of(run)
+        if stage == "baseline":
+            continue
+        seeds[task].add(run["seed"])
+        ways[(*task, stage)].add((run.get("learner") or "", run.get("preset") or ""))
+        if stage == "learn":
+            budgets[(*task, run.get("budget"))].add(run["seed"])
+    for (robot, task, stage), found in ways.items():
+        if len(found) > 1:
+            names = ", ".join(" ".join(filter(None, way)) for way in sorted(found))
+            raise MbmfError(f"{robot}, {task}: {stage} with several learners or presets ({names}); give one at a time")
+
+    def everybody(run: Run) -> bool:
+        task = run["robot"], run["task"]
+        return stage_of(run) != "learn" or budgets[(*task, run.get("budget"))] == seeds[task]
+
+    return [run for run in runs if everybody(run)]
+
+
 def stage_rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
-    """A row per stage and settings: mean, spread, lowest and highest of the seeds' final returns."""
+    """A row per stage and settings: mean, spread, lowest and highest of the seeds' final returns; and which settings
+    were not the same in all of them."""
     groups: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
     for run in runs:
         groups[tuple(kind_of(run).values())].append(run)
@@ -150,7 +182,20 @@ def _over_seeds(runs: list[Run]) -> dict[str, Any]:
     values = [float(run["final_return"]) for run in runs]
     row = {"seeds": len(values), "steps": round(np.mean([run["steps"] for run in runs]))}
     row |= {"return": float(np.mean(values)), "lowest_return": min(values), "highest_return": max(values)}
+    row |= {"differing_settings": " ".join(_differing([run.get("config") or {} for run in runs]))}
     return row | {"return_std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+
+
+def _differing(configs: list[Mapping[str, Any]], prefix: str = "") -> list[str]:
+    """Names of what is not the same in all of them."""
+    out = []
+    for key in sorted({key for config in configs for key in config}):
+        values = [config.get(key) for config in configs]
+        if all(isinstance(value, Mapping) for value in values):
+            out += _differing([value for value in values if isinstance(value, Mapping)], f"{prefix}{key}.")
+        elif any(value != values[0] for value in values):
+            out.append(prefix + key)
+    return out
 
 
 def _share(value: float | None, of: float) -> float | None:

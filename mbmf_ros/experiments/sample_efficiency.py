@@ -11,6 +11,7 @@
 - ``curves.png``: return against steps on a logarithmic axis, mean and spread, as in the paper's figure 7.
 
 Runs of the same robot, task and seed are stages of one Mb-Mf run: each begins with the steps that the one before took.
+Budgets of Algorithm 1 that not every seed has count in ``stages.csv`` and ``model_based.csv`` only.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from mbmf_ros.experiments.mbmf_results import (
     HANDOVER,
     MODEL_BASED,
     STAGES,
+    comparable,
     evaluations,
     first_reached,
     handover_rows,
@@ -125,7 +127,7 @@ def mean_and_spread(curves: Sequence[Sequence[tuple[float, float]]]) -> tuple[np
     begin, end = max(curve[0][0] for curve in curves), min(curve[-1][0] for curve in curves)
     steps = np.geomspace(begin, end, 200 if end > begin else 1) if end >= begin else np.empty(0)
     values = [np.interp(np.log(steps), *np.array([(np.log(s), r) for s, r in curve]).T) for curve in curves]
-    return steps, np.mean(values, axis=0), np.std(values, axis=0)
+    return steps, np.mean(values, axis=0), np.std(values, axis=0, ddof=min(1, len(values) - 1))
 
 
 def plot(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
@@ -174,10 +176,11 @@ def main(arguments: list[str]) -> int:
                 "expected result files: python -m mbmf_ros.experiments.sample_efficiency results/mbmf/*.json"
             )
         runs = read_runs(files)
+        rows = curve_rows(comparable(runs))
     except MbmfError as error:
         print(error, file=sys.stderr)
         return 2
-    rows, folder = curve_rows(runs), files[0].parent
+    folder = files[0].parent
     write_table(folder / "curves.csv", CURVES, rows)
     write_table(folder / "stages.csv", STAGES, stage_rows(runs))
     write_table(folder / "summary.csv", SUMMARY, summary_rows(rows))

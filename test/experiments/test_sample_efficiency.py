@@ -92,6 +92,37 @@ def test_returns_of_every_stage_over_seeds(tmp_path: Path):
     both = rows["learn", "100"]
     assert (both["seeds"], both["steps"], both["return"], both["return_std"]) == ("2", "101", "50", "14.142")
     assert (both["lowest_return"], both["highest_return"]) == ("40", "60")
+    assert both["differing_settings"] == ""
+
+
+def test_settings_that_are_not_the_same_in_all_seeds_are_told(tmp_path: Path):
+    runs = results()
+    runs["imitate"]["config"] = {"rounds": 4, "clone": {"epochs": 3, "batch_size": 256}}
+    runs["other"] = {**runs["imitate"], "seed": 1, "config": {"rounds": 20, "clone": {"epochs": 5, "batch_size": 256}}}
+    run(tmp_path, runs)
+    (row,) = [row for row in table(tmp_path / "stages.csv") if row["stage"] == "imitate"]
+    assert row["differing_settings"] == "clone.epochs rounds"
+
+
+def test_a_seed_that_was_looked_at_earlier_has_not_learned_earlier(tmp_path: Path):
+    runs = results()
+    runs["early"] = {**runs["learn"], "steps": 40, "budget": 40, "final_return": 50.0}
+    assert run(tmp_path, runs)[0]["mbmf_steps_to"] == "40"
+    for name in ("learn", "imitate", "finetune"):
+        runs[f"second_{name}"] = {**runs[name], "seed": 1}
+    assert run(tmp_path, runs)[0]["mbmf_steps_to"] == "120"
+    assert {row["budget"] for row in table(tmp_path / "stages.csv") if row["stage"] == "learn"} == {"40", "100"}
+
+
+def test_two_ways_of_one_stage_are_no_best_of_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for changes in ({"preset": "paper"}, {"learner": "sac"}):
+        runs = results()
+        runs["other"] = {**runs["finetune"], **changes}
+        files = [tmp_path / f"{name}.json" for name in runs]
+        for file, content in zip(files, runs.values(), strict=True):
+            file.write_text(json.dumps(content))
+        assert sample_efficiency.main([str(file) for file in files]) == 2
+        assert "one at a time" in capsys.readouterr().err
 
 
 def test_what_the_hand_over_keeps_of_the_return(tmp_path: Path):
@@ -104,11 +135,11 @@ def test_what_the_hand_over_keeps_of_the_return(tmp_path: Path):
 
 def test_a_hand_over_that_is_evaluated_late_or_begins_with_nothing(tmp_path: Path):
     runs = results()
-    late = {**runs["finetune"], "seed": 1, "preset": "paper"}
+    late = {**runs["finetune"], "seed": 1}
     late["curve"] = [{"steps": s, "return": r, "stochastic_return": None} for s, r in [(120, -5.0), (200_000, 3.0)]]
     run(tmp_path, {**runs, "late": late})
     row = next(row for row in table(tmp_path / "handover.csv") if row["seed"] == "1")
-    assert (row["preset"], row["lowest_return"], row["share"], row["stochastic_share"]) == ("paper", "3", "", "")
+    assert (row["lowest_return"], row["share"], row["stochastic_share"]) == ("3", "", "")
 
 
 def test_two_results_of_the_same_are_not_two_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -133,10 +164,10 @@ def test_mean_and_spread_where_all_runs_have_steps():
     steps, mean, std = sample_efficiency.mean_and_spread([[(10, 0.0), (1000, 2.0)], [(100, 3.0), (10_000, 3.0)]])
     assert (steps[0], steps[-1]) == pytest.approx((100, 1000))
     assert mean == pytest.approx((np.log10(steps) - 1.0 + 3.0) / 2.0)  # of a line on the logarithmic axis, and 3
-    assert std == pytest.approx((4.0 - np.log10(steps)) / 2.0)
+    assert std == pytest.approx((4.0 - np.log10(steps)) / 2.0**0.5)
 
 
 def test_runs_without_steps_in_common_have_no_mean():
     assert not any(len(each) for each in sample_efficiency.mean_and_spread([[(10, 0.0)], [(11, 0.0)]]))
     steps, mean, std = sample_efficiency.mean_and_spread([[(10, 1.0)], [(10, 3.0)]])
-    assert (steps.tolist(), mean.tolist(), std.tolist()) == (pytest.approx([10.0]), [2.0], [1.0])
+    assert (steps.tolist(), mean.tolist(), std.tolist()) == (pytest.approx([10.0]), [2.0], [pytest.approx(2.0**0.5)])
