@@ -25,8 +25,8 @@ class ChangeConfig(Ranged):
     Attributes:
         window: transitions in motion whose mean squared error is looked at.
         usual: so many transitions on the model in force tell its usual error; before that nothing is noticed.
-        threshold: an error that is this many times the usual one means that the robot has changed; 0: never.
-        cap: a squared error counts at most this many times the usual one: a hard landing is no change.
+        threshold: an error that is this many times what is to be expected means that the robot has changed; 0: never.
+        cap: a squared error counts at most this many times the expected one: a hard landing is no change.
         learnable_window: transitions in motion in whose errors something to learn is looked for.
         learnable: share of the error that could be learned, above what could from the beginning, that means that the
             robot has changed; 0: never.
@@ -51,38 +51,34 @@ class ChangeDetector:
 
     A payload or a slippery floor makes errors no larger than walking does. But a good model's errors are as good as
     random, and these are not: the *learnable* share of the errors over ``learnable_window`` transitions
-    (:func:`learnable_share`), less that of the first such window on that model, shows them; the mean of the
-    :data:`TELLING` outputs where it is largest.
+    (:func:`learnable_share`), less that of the first such window, shows them; the mean of the :data:`TELLING` outputs
+    where it is largest.
 
     Args:
         config: see there.
 
     Attributes:
         changed: a change was noticed on the model in force.
-        within: the noticed change came within so many last transitions.
+        within: the noticed change came within about so many last transitions.
         evidence: what showed it, for people; empty: no change was noticed.
     """
 
     def __init__(self, config: ChangeConfig | None = None):
         self.config = config or ChangeConfig()
-        self._model: Dynamics | None = None
-        self._usual: Tensor | None = None  # (2, n_outputs), mean squares of error and spread, in the outputs' own units
-        self._first: list[Tensor] = []
-        self._errors = self._spread = self._inputs = torch.empty(0)  # the last ones; errors and spread in usual ones
-        self._learnable_at_first: Tensor | None = None  # (n_outputs,)
-        self._learnable: Tensor | None = None  # (n_outputs,), less that
-        self.changed = False
+        self._longest = max(self.config.window, self.config.usual, self.config.learnable_window)
         self.within = self.config.window
-        self.evidence = ""
+        self.begin(None)
 
     @property
     def surprise(self) -> float:
         """See the class; NaN until it is known."""
-        window = self.config.window
-        if len(self._errors) < window:
+        config = self.config
+        if self._usual is None or len(self._errors) < config.window:
             return math.nan
-        expected = self._spread[-window:].square().mean(0).clamp_min(1.0)
-        return float((self._errors[-window:].square().mean(0) / expected).max())
+        last = slice(-config.window, None)
+        spread = (self._spread[last].square() / self._usual[1]).clamp_max(config.cap).mean(0)
+        shares = self._errors[last].square() / (self._usual[0] * spread.clamp_min(1.0))
+        return float(shares.clamp_max(config.cap).mean(0).max())
 
     @property
     def learnable(self) -> float:
@@ -94,59 +90,65 @@ class ChangeDetector:
 
         Args:
             model: the model.
-            successor: it is no worse on the same robot than the one before, whose usual error counts until its own is
-                known; otherwise nothing is noticed until then.
+            successor: it is no worse on the same robot than the one before, whose errors count until enough of its own
+                are known; otherwise nothing is noticed until then.
         """
         self._model = model
-        self._usual = self._usual if successor else None
-        self._first.clear()
-        self._errors = self._spread = self._inputs = torch.empty(0)
-        self._learnable_at_first = self._learnable = None
+        self._own = 0  # transitions on this model
+        self._own_share_known = False  # what can be learned in a window of them
         self.changed, self.evidence = False, ""
+        if successor:
+            return
+        self._usual: Tensor | None = None  # (2, n_outputs), mean squares of error and spread
+        self._errors = self._spread = self._inputs = torch.empty(0, 0)  # the last ones, in the outputs' own units
+        self._learnable_at_first: Tensor | None = None  # (n_outputs,)
+        self._learnable: Tensor | None = None  # (n_outputs,), less that
 
     def add(self, store: TransitionStore) -> bool:
         """Take in new transitions, in order; whether they show a change that was not noticed before."""
         config = self.config
         if self._model is None or not (config.threshold or config.learnable) or not store.episodes:
             return False
-        errors, spread, inputs = one_step_errors(self._model, store)
-        known = self._learn_usual(torch.stack([errors, spread], dim=1).square())
-        if self._usual is None or not known:
+        self._remember(*one_step_errors(self._model, store))
+        if self._usual is None:
             return False
-        before, cap, usual = self.changed, config.cap**0.5, self._usual.sqrt()
-        errors, spread = errors[-known:] / usual[0], spread[-known:] / usual[1]
-        self._remember(*(values.clamp(-cap, cap) for values in (errors, spread, inputs[-known:])))
+        before = self.changed
+        self._look_for_something_to_learn()
         if not self.changed and 0 < config.threshold < self.surprise:
             self.changed, self.within = True, config.window
-            self.evidence = f"the model's error is {self.surprise:.1f} times the usual"
+            self.evidence = f"the model's error is {self.surprise:.1f} times what is to be expected"
         elif not self.changed and 0 < config.learnable < self.learnable:
-            self.changed, self.within = True, config.learnable_window
+            self.changed, self.within = True, config.learnable_window // 2
             self.evidence = f"{self.learnable:.0%} of the model's error could be learned"
         return self.changed and not before
 
-    def _learn_usual(self, squared: Tensor) -> int:
-        """Take in what is squared (N, 2, n_outputs); how many of the last ones can be compared with what is usual."""
-        known = self._usual is not None
-        missing = max(0, self.config.usual - sum(map(len, self._first)))
-        if missing:
-            self._first.append(squared[:missing])
-            if len(squared) >= missing and not self.changed:
-                self._usual = torch.cat(self._first).mean(0).clamp_min(1e-12)
-        return len(squared) if known else max(0, len(squared) - missing)
+    def _remember(self, *new: Tensor) -> None:
+        """Keep errors, spread and inputs; from the first ones on a model learn what is usual."""
+        known = self._own >= self.config.usual and self._usual is not None
+        self._own += len(new[0])
+        old = (self._errors, self._spread, self._inputs)
+        rows = [torch.cat([a.reshape(-1, b.shape[1]), b]) for a, b in zip(old, new, strict=True)]
+        count = len(rows[0]) if self._usual is None else self._own
+        if count >= self.config.usual and not known and not self.changed:
+            first = slice(len(rows[0]) - count, len(rows[0]) - count + self.config.usual)
+            squared = torch.stack([rows[0][first], rows[1][first]], dim=1).square()
+            absurd = 100.0 * squared.quantile(0.9, dim=0)  # a single wrong measurement is not usual
+            self._usual = squared.minimum(absurd).mean(0).clamp_min(1e-12)
+        self._errors, self._spread, self._inputs = (row[-self._longest :] for row in rows)
 
-    def _remember(self, errors: Tensor, spread: Tensor, inputs: Tensor) -> None:
-        """Keep what the tests look at, and find out what of it could be learned."""
+    def _look_for_something_to_learn(self) -> None:
         config = self.config
-        longest = max(config.window, config.learnable_window)
-        self._errors = torch.cat([self._errors.reshape(-1, errors.shape[1]), errors])[-longest:]
-        self._spread = torch.cat([self._spread.reshape(-1, spread.shape[1]), spread])[-longest:]
-        self._inputs = torch.cat([self._inputs.reshape(-1, inputs.shape[1]), inputs])[-longest:]
-        if not config.learnable or len(self._errors) < config.learnable_window:
+        if self._usual is None or not config.learnable or len(self._errors) < config.learnable_window:
             return
-        last = slice(-config.learnable_window, None)
-        share = learnable_share(self._errors[last], self._inputs[last])
+        last, cap = slice(-config.learnable_window, None), config.cap**0.5
+        errors = (self._errors[last] / self._usual[0].sqrt()).clamp(-cap, cap)
+        share = learnable_share(errors, self._inputs[last].clamp(-cap, cap))
+        own = self._own >= config.learnable_window
         if self._learnable_at_first is None:
             self._learnable_at_first = share.clamp_min(0.0)
+        elif own and not self._own_share_known:  # a good successor leaves no more to learn than the model before it
+            self._learnable_at_first = self._learnable_at_first.minimum(share.clamp_min(0.0))
+        self._own_share_known = own
         self._learnable = share - self._learnable_at_first
 
 

@@ -10,9 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mbmf_ros.control.explore import Explorer
+from mbmf_ros.data.exploration import ExplorationConfig
 from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.dynamics import change
 from mbmf_ros.dynamics.change import ChangeConfig, ChangeDetector
+from mbmf_ros.dynamics.io import default_model_path, load_model
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
 from mbmf_ros.robots import robot
 from mbmf_ros.robots.disturbance import Disturbance, DisturbanceConfig
@@ -26,17 +29,18 @@ OUTPUTS = 29
 def errors(monkeypatch: pytest.MonkeyPatch) -> np.random.Generator:
     """Transitions that say what their errors are.
 
-    Their action holds the scale of an output's errors, its number, how much the inputs tell of four others, and the
-    spread of all.
+    Their action holds the scale of output 5's errors, how much the inputs tell of four others, the spread of all, and
+    the scale of all errors.
     """
 
     def made_up(model: Dynamics, store: TransitionStore) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         count, spread = len(store.episodes), torch.ones(len(store.episodes), OUTPUTS)
         errors, inputs = rng.standard_normal((count, OUTPUTS)), rng.standard_normal((count, 6))
         for row, x, s, episode in zip(errors, inputs, spread, store.episodes, strict=True):
-            scale, output, told, s[:] = episode.actions[0]
-            row[int(output)] *= scale
+            scale, told, s[:], every = episode.actions[0]
+            row[5] *= scale
             row[:4] = told**0.5 * x[2] + (1.0 - told) ** 0.5 * row[:4]
+            row *= every
         return torch.from_numpy(errors), spread, torch.from_numpy(inputs)
 
     rng = np.random.default_rng(0)
@@ -44,8 +48,10 @@ def errors(monkeypatch: pytest.MonkeyPatch) -> np.random.Generator:
     return rng
 
 
-def stream(count: int, scale: float = 1.0, output: int = 5, told: float = 0.0, spread: float = 1.0) -> TransitionStore:
-    m, u = np.zeros((2, SPEC.measurement.size)), np.array([[scale, output, told, spread]])
+def stream(
+    count: int, scale: float = 1.0, told: float = 0.0, spread: float = 1.0, every: float = 1.0
+) -> TransitionStore:
+    m, u = np.zeros((2, SPEC.measurement.size)), np.array([[scale, told, spread, every]])
     return TransitionStore(SPEC, [Episode(m, u)] * count)
 
 
@@ -85,6 +91,18 @@ def test_an_error_that_the_ensemble_expects_is_no_surprise(errors, detector: Cha
     )
 
 
+def test_an_error_far_above_the_spread_is_noticed_however_large_that_is(errors, detector: ChangeDetector):
+    detector.add(stream(600))
+    assert detector.add(stream(100, scale=100.0, spread=10.0))
+
+
+def test_an_absurd_measurement_among_the_first_does_not_hide_a_change(errors, detector: ChangeDetector):
+    for count in (100, 1, 499):
+        detector.add(stream(count, scale=1e9 if count == 1 else 1.0))
+    assert 0.5 < detector.surprise < 1.8
+    assert detector.add(stream(100, scale=2.5))
+
+
 def test_a_single_hard_landing_is_no_change(errors, detector: ChangeDetector):
     detector.add(stream(600))
     for _ in range(5):
@@ -100,7 +118,7 @@ def test_errors_no_larger_than_usual_are_noticed_once_the_inputs_tell_them(error
     assert len(noticed) == 1
     assert 50 < noticed[0] < 600
     assert detector.surprise < 2.0
-    assert detector.within == detector.config.learnable_window
+    assert detector.within == detector.config.learnable_window // 2
     assert "could be learned" in detector.evidence
 
 
@@ -163,6 +181,43 @@ def test_a_successor_is_measured_by_what_was_usual_until_its_own_error_is_known(
     assert detector.add(stream(150, scale=1.5)), "three times its own usual error, though not what was usual before"
 
 
+@pytest.mark.parametrize("every", [200, 1000])
+def test_models_that_follow_one_another_do_not_hide_what_could_be_learned(errors, detector: ChangeDetector, every: int):
+    for _ in range(2000 // every):
+        assert not detector.add(stream(every))
+        detector.begin(Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)), successor=True)
+    assert abs(detector.learnable) < 0.05
+    noticed = []
+    for count in range(0, 800, 20):
+        noticed += [count] if detector.add(stream(20, told=0.5)) else []
+        if count % every == every // 2 and not noticed:
+            detector.begin(Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)), successor=True)
+    assert len(noticed) == 1
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.7, 0.9])
+def test_a_better_successor_is_no_change(errors, scale: float):
+    detector = ChangeDetector()
+    detector.begin(Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)))
+    assert not detector.add(stream(1600, told=0.3))
+    detector.begin(Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)), successor=True)
+    for _ in range(100):
+        assert not detector.add(stream(20, told=0.3, every=scale))
+
+
+@pytest.mark.parametrize(
+    ("off", "changes"),
+    [(ChangeConfig(threshold=0.0), {"scale": 2.5}), (ChangeConfig(learnable=0.0), {"told": 0.5})],
+    ids=["threshold", "learnable"],
+)
+def test_each_test_can_be_switched_off(errors, off: ChangeConfig, changes: dict[str, float]):
+    for config in (off, ChangeConfig()):
+        detector = ChangeDetector(config)
+        detector.begin(Dynamics(SPEC, DynamicsConfig(members=1, hidden=4)))
+        detector.add(stream(1600))
+        assert detector.add(stream(800, **changes)) is (config is not off)
+
+
 def test_without_a_model_and_without_a_threshold_nothing_is_noticed(errors):
     silent = ChangeDetector(ChangeConfig(window=100, usual=300, threshold=0.0, learnable=0.0))
     for detector in (ChangeDetector(), silent):
@@ -176,15 +231,19 @@ def test_without_a_model_and_without_a_threshold_nothing_is_noticed(errors):
 def test_errors_are_those_of_the_model_and_fallen_states_have_none():
     model = Dynamics(SPEC, DynamicsConfig(members=2, hidden=8))
     model.output_std.fill_(0.5)
+    model.input_mean.fill_(0.1)
+    model.input_std.fill_(2.0)
     simulation = Simulation(SPEC)
     m = [simulation.reset(start_measurement(SPEC))]
     u = np.full(SPEC.nu, 0.3)
     m.append(simulation.step(u))
     errors, spread, inputs = change.one_step_errors(model, TransitionStore(SPEC, [Episode(np.stack(m), u[None])]))
     assert errors.shape == spread.shape == (1, model.profile.n_outputs)
-    assert (spread > 0).all()
-    assert inputs.shape == (1, model.profile.n_inner + SPEC.nu)
+    members = model.network(inputs.expand(2, -1, -1))[..., : model.profile.n_outputs]
+    torch.testing.assert_close(spread, 0.5 * (members[0] - members[1]).abs() / 2)
     x = torch.from_numpy(model.profile.encode(np.stack(m)).astype(np.float32))
+    raw = torch.cat([x[:1, model.profile.n_carried :], torch.from_numpy(u.astype(np.float32))[None]], dim=1)
+    torch.testing.assert_close(inputs, (raw - 0.1) / 2.0)
     predicted = model(x[:1], torch.from_numpy(u.astype(np.float32))[None])
     height = model.profile.slices["height"]
     expected = (predicted[0] - x[1])[height]
@@ -195,13 +254,35 @@ def test_errors_are_those_of_the_model_and_fallen_states_have_none():
     assert none.shape == (0, model.profile.n_outputs)
 
 
-def test_a_disturbance_moves_what_the_detector_looks_at():
-    simulation = Simulation(SPEC)
-    m = simulation.reset(start_measurement(SPEC))
-    u = np.full(SPEC.nu, 0.5)
-    healthy = simulation.step(u)
-    Disturbance(simulation).apply(DisturbanceConfig((0.3, *[1.0] * 7)))
-    simulation.reset(m)
-    weak = simulation.step(u)
-    moved = np.abs(weak - healthy)[SPEC.measurement.joint_velocity]
-    assert moved.argmax() == 0
+@pytest.mark.parametrize(
+    ("changed", "evidence"),
+    [
+        (DisturbanceConfig(), None),
+        (DisturbanceConfig((0.3, *[1.0] * 7)), "error is"),
+        (DisturbanceConfig(payload_kg=1.8), "could be learned"),
+        (DisturbanceConfig(floor_friction_scale=0.3), "could be learned"),
+    ],
+    ids=["unchanged", "weak motor", "payload", "slippery floor"],
+)
+def test_the_shipped_model_tells_a_changed_ant_that_moves_at_random(changed: DisturbanceConfig, evidence: str | None):
+    simulation, detector = Simulation(SPEC), ChangeDetector()
+    model, _ = load_model(default_model_path(SPEC), SPEC)
+    detector.begin(model)
+    disturbance, explorer = Disturbance(simulation), Explorer(SPEC, ExplorationConfig(max_amplitude=0.5), seed=0)
+    m, noticed = simulation.reset(start_measurement(SPEC)), []
+    for part in range(160):
+        if part == 80:
+            disturbance.apply(changed)
+        measured, actions = [m], []
+        while len(actions) < 20 and not SPEC.fallen(measured[-1]):
+            actions.append(explorer.next()[0])
+            measured.append(simulation.step(actions[-1]))
+        m = simulation.reset(start_measurement(SPEC)) if SPEC.fallen(measured[-1]) else measured[-1]
+        if detector.add(TransitionStore(SPEC, [Episode(np.stack(measured), np.stack(actions))])):
+            noticed.append((part, detector.evidence))
+    if evidence is None:
+        assert not noticed
+    else:
+        ((part, told),) = noticed
+        assert part >= 80
+        assert evidence in told

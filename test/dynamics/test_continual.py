@@ -146,3 +146,14 @@ def test_the_stream_goes_to_the_detector_once(continual: Continual, model, monke
     continual.watch()
     continual.watch()
     assert seen == [3, 4, 0]
+
+
+def test_the_change_is_dated_by_the_test_that_noticed_it(continual: Continual, model, monkeypatch: pytest.MonkeyPatch):
+    continual.begin(model)
+    take(continual, 100)
+    continual.detector.within = 15
+    assert notice(continual, monkeypatch)
+    assert continual.since_change == 15
+    continual.started()
+    continual.ended(True)
+    assert not continual.changed, "it has learned from what came after"
