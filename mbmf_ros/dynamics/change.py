@@ -37,7 +37,7 @@ class ChangeConfig(Ranged):
     threshold: float = ranged(2.1, 0.0)
     cap: float = ranged(10.0, 1.0)
     learnable_window: int = ranged(800, 4 * FOLDS)
-    learnable: float = ranged(0.06, 0.0, 1.0)
+    learnable: float = ranged(0.07, 0.0, 1.0)
 
 
 class ChangeDetector:
