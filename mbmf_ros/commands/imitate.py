@@ -59,7 +59,7 @@ class Imitate:
         if seed >= 2**31:
             raise MbmfError(f"--seed: expected less than {2**31}, got {seed}")
         config = imitation_recipe(learner.spec, self.preset, assignments(self.set))
-        folder = self.folder or self.source.with_name(f"{self.source.name}_imitate_{self.preset}_{seed}")
+        folder = self.folder or beside(self.source, f"_imitate_{self.preset}_{seed}")
         workers = self.workers or len(os.sched_getaffinity(0))
         imitation = Imitation(self.source, learner, config, seed, folder, workers, self.robot)
         writable("--folder", folder / "run.json")
@@ -95,6 +95,12 @@ class Imitate:
         }
         write_json(self.json, result)
         return 0
+
+
+def beside(folder: Path, ending: str) -> Path:
+    """A folder beside ``folder``, of its name with ``ending``; ``.`` and ``..`` are called what they really are."""
+    named = folder if folder.name not in ("", "..") else folder.resolve()
+    return named.with_name(named.name + ending)
 
 
 def _tell(row: dict, last: int) -> None:

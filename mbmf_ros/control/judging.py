@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mbmf_ros.control.environments import Environment
+from mbmf_ros.control.planners import make_planner
 from mbmf_ros.control.rollout import Rollout, roll_out
 from mbmf_ros.data.exploration import random_actions
 from mbmf_ros.data.store import Episode, TransitionStore
@@ -66,11 +67,17 @@ class HeldOut:
         config: of the run; they are made as its random data is.
         seed: of the run.
         kept: what it held out; may grow.
+
+    Attributes:
+        horizon: the planner's.
+
+    Raises:
+        MbmfError: there is no such planner, or it has no such settings.
     """
 
     def __init__(self, env: Environment, config: LearnConfig, seed: int, kept: TransitionStore):
         self.env, self.config, self.seed, self.kept = env, config, seed, kept
-        self.horizon = int({"time_steps": 16, **config.planner_settings}["time_steps"])
+        self.horizon: int = make_planner(config.planner, config.planner_settings).config.time_steps
         self._made: TransitionStore | None = None
 
     def judge(self, model: Dynamics) -> Errors:

@@ -19,6 +19,7 @@ from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.io import recorded_robot
 from mbmf_ros.policy.observation import Observation
 from mbmf_ros.policy.recipes import ImitationConfig
+from mbmf_ros.policy.run_file import check_source
 from mbmf_ros.robots import RobotSpec, robot
 
 
@@ -30,12 +31,13 @@ def open_run(folder: Path, robot_name: str = "") -> Learner:
         robot_name: the robot as users name it, for one of a file of theirs; by default the run says.
 
     Raises:
-        MbmfError: there is none, or it is damaged, or another robot's.
+        MbmfError: there is none, or it is damaged, or another robot's or command's.
     """
     file = folder / RUN_FILE
     try:
         state = json.loads(file.read_text("utf-8"))
         identity = state["identity"]
+        check_source(folder, identity, "learn")
         spec = robot(robot_name) if robot_name else recorded_robot(str(identity["robot"]))
         task, seed = str(identity["task"]), int(identity["seed"])
         if spec.name != identity["robot"]:

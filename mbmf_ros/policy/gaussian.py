@@ -137,7 +137,3 @@ class PolicyActor:
             if self._rng is not None:
                 action = action + self.policy.log_std.exp().double().numpy() * self._rng.standard_normal(action.shape)
         return np.clip(action, -1.0, 1.0)
-
-    def outside(self, m: np.ndarray) -> float:
-        """How far measurement ``m`` (nm,) is outside what the policy was trained on, in standard deviations; 0: not."""
-        return float(self.policy.outside(torch.from_numpy(self.observe(m))).amax().clamp_min(0.0))

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from mbmf_ros.control.algorithm import EVALUATION_EPISODES, Learner
-from mbmf_ros.control.checkpoint import RUN_FILE, completed, difference, model_info
+from mbmf_ros.control.checkpoint import model_info
 from mbmf_ros.data.store import Episode
 from mbmf_ros.dynamics.io import fingerprint, load_model, save_model
 from mbmf_ros.errors import MbmfError
@@ -32,9 +32,9 @@ from mbmf_ros.policy.observation import Observation
 from mbmf_ros.policy.recipes import ImitationConfig
 from mbmf_ros.policy.recording import Recorder, file_of, wanted_of
 from mbmf_ros.policy.rollouts import Rollout, labelled, load_rollouts, recorded, roll_out
+from mbmf_ros.policy.run_file import keep_run, kept_run
 from mbmf_ros.policy.stages import CANDIDATES, outcome_of, stages_of
 from mbmf_ros.terminal import busy
-from mbmf_ros.whole_file import write_whole
 
 _EVALUATION_SEED = 2_000_000  # start states of evaluations are never those of learning
 
@@ -92,6 +92,8 @@ class Imitation:
 
     def run(self, progress: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Clone, then DAgger, then, if wanted, improvement and the choice; goes on from where it is."""
+        if not self.curve:  # what is recorded from now on is this run's
+            keep_run(self.folder, self.identity, self.curve, self.wall_s)
         with Recorder(self.source, self.workers, self.robot_name) as recorder:
             while len(self.curve) <= self.config.rounds:
                 self._round(lambda number: self._imitate(number, recorder), progress)
@@ -242,15 +244,18 @@ class Imitation:
         model = self.learner.model if len(self.curve) > self.config.rounds + 1 else None  # learnt from what followed
         if model is not None:
             save_model(self._model(len(self.curve)), model, model_info(self.learner, self.identity))
-        state = {"identity": self.identity, "curve": self.curve, "wall_s": self.wall_s}
-        write_whole(self.folder / RUN_FILE, json.dumps(state).encode())
+        keep_run(self.folder, self.identity, self.curve, self.wall_s)
         self._write_outcome()
         if model is not None:
             self._model(len(self.curve) - 1).unlink(missing_ok=True)
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """The row of the policy that is the result."""
+        """The row of the policy that is the result.
+
+        Raises:
+            MbmfError: there is none yet.
+        """
         return outcome_of(self.curve)
 
     def _write_outcome(self) -> None:
@@ -258,19 +263,9 @@ class Imitation:
         save_policy(self.folder / POLICY_FILE, policy, dataclasses.replace(info, steps=self.steps))
 
     def _restore(self) -> None:
-        file = self.folder / RUN_FILE
-        if not file.exists():
+        self.curve, self.wall_s = kept_run(self.folder, self.identity)
+        if not self.curve:
             return
-        try:
-            state = json.loads(file.read_text("utf-8"))
-            identity, self.curve, self.wall_s = state["identity"], state["curve"], float(state["wall_s"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise MbmfError(f"{file} is damaged ({error}); remove the folder to begin anew") from error
-        identity = completed(identity, {"config": json.loads(json.dumps(dataclasses.asdict(ImitationConfig())))})
-        if identity != self.identity:
-            raise MbmfError(
-                f"{self.folder} holds another run: {difference(identity, self.identity)}; choose another with --folder"
-            )
         self._check_complete()
         self.policy, _ = load_policy(self._kept(len(self.curve)), self.spec)
         if len(self.curve) > self.config.rounds + 1:

@@ -83,7 +83,7 @@ def improve(policy: GaussianPolicy, learner: Learner, config: ImprovementConfig,
             f"the expert's model has the state profile {model.profile.name!r}, policies see 'body'; "
             "switch improvement off: --set improvement.rounds=0"
         )
-    horizon = config.horizon or int({"time_steps": 16, **learner.config.planner_settings}["time_steps"])
+    horizon = config.horizon or learner.held_out.horizon
     goal = ForwardGoal(learner.env.reward, _weights(learner.config.forward, config))
     task = goal.task(np.zeros(spec.measurement.size), model, spec)
     assert task is not None

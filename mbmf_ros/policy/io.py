@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from mbmf_ros.config import override
 from mbmf_ros.dynamics.io import metadata_of
@@ -45,13 +46,19 @@ class PolicyInfo:
 
 
 def save_policy(path: Path, policy: GaussianPolicy, info: PolicyInfo) -> None:
-    """Write a policy file; an old one is replaced in one step."""
+    """Write a policy file; an old one is replaced in one step.
+
+    One that holds just this stays as it is: files of the same policy differ in the order of their headers, and what
+    began with it knows it by its bytes.
+    """
+    tensors = {name: tensor.detach().contiguous() for name, tensor in policy.state_dict().items()}
+    if _holds(path, tensors, policy.config, info):
+        return
     header = {
         "format": _FORMAT,
         "config": json.dumps(dataclasses.asdict(policy.config)),
         "info": json.dumps(dataclasses.asdict(info)),
     }
-    tensors = {name: tensor.detach().contiguous() for name, tensor in policy.state_dict().items()}
     write_whole(path, save_tensors(tensors, metadata=header))
 
 
@@ -75,7 +82,24 @@ def load_policy(path: Path, spec: RobotSpec | None = None) -> tuple[GaussianPoli
         raise MbmfError(f"{path}: {error}") from error
 
 
-def _from_bytes(data: bytes, spec: RobotSpec | None) -> tuple[GaussianPolicy, PolicyInfo]:
+def _holds(path: Path, tensors: dict[str, Tensor], config: PolicyConfig, info: PolicyInfo) -> bool:
+    """Whether the file is there, and holds no more and no less than that."""
+    try:
+        kept, its_config, about = _contents(path.read_bytes())
+    except (OSError, MbmfError):
+        return False
+    if its_config != config or dataclasses.asdict(about) != json.loads(json.dumps(dataclasses.asdict(info))):
+        return False
+    same = (kept[name].dtype == tensors[name].dtype and kept[name].equal(tensors[name].cpu()) for name in kept)
+    return kept.keys() == tensors.keys() and all(same)
+
+
+def _contents(data: bytes) -> tuple[dict[str, Tensor], PolicyConfig, PolicyInfo]:
+    """What the bytes of a policy file hold.
+
+    Raises:
+        MbmfError: they are no policy file's, or damaged.
+    """
     metadata = metadata_of(data)
     if metadata.get("format") != _FORMAT:
         raise MbmfError("not a policy file; expected one written by `mbmf imitate` or `mbmf finetune`")
@@ -85,6 +109,11 @@ def _from_bytes(data: bytes, spec: RobotSpec | None) -> tuple[GaussianPolicy, Po
         config = override(PolicyConfig(), json.loads(metadata["config"]), "policy configuration")
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise MbmfError(f"the policy file is damaged ({error}); copy or train it again") from error
+    return tensors, config, info
+
+
+def _from_bytes(data: bytes, spec: RobotSpec | None) -> tuple[GaussianPolicy, PolicyInfo]:
+    tensors, config, info = _contents(data)
     if spec is not None and info.robot != spec.name:
         raise MbmfError(f"the policy is of robot {info.robot!r}, expected {spec.name!r}")
     spec = spec or recorded_robot(info.robot)

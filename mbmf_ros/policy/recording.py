@@ -185,4 +185,5 @@ def _of_expert(learner: Learner, wanted: Wanted) -> Rollout:
         return labels[-1] + wanted.noise * rng.standard_normal(learner.spec.nu)
 
     made = roll_out(learner.env, act, wanted.seed, wanted.steps, "expert")
-    return Rollout(made.measurements, made.actions, made.rewards, made.terminated, np.stack(labels), "expert")
+    told = np.stack(labels)[: len(made)]  # a step that diverges is labelled, and left out
+    return Rollout(made.measurements, made.actions, made.rewards, made.terminated, told, "expert")

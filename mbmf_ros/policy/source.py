@@ -28,7 +28,7 @@ class Source:
         policy: with its normalisation folded in.
         info: what its file says.
         rollouts: what was recorded on the way to it, at least one.
-        digest: identifies the policy.
+        digest: identifies the policy's file.
     """
 
     spec: RobotSpec
@@ -53,12 +53,12 @@ def load_source(folder: Path, robot_name: str = "") -> Source:
         robot_name: what it must be of; empty: of whatever robot its file names.
 
     Raises:
-        MbmfError: something is missing, damaged, or of another robot; or the imitation is not finished.
+        MbmfError: something is missing, damaged, of another robot or command; or the imitation is not finished.
     """
+    check_finished(folder)
     file = folder / POLICY_FILE
     policy, info = load_policy(file, robot(robot_name) if robot_name else None)
     spec = robot(info.robot)
-    check_finished(folder)
     rollouts = load_rollouts(folder / ROLLOUTS_FOLDER, spec)
     if not any(len(rollout) for rollout in rollouts):
         raise MbmfError(f"{folder / ROLLOUTS_FOLDER}: expected the rollouts that `mbmf imitate` records, found none")

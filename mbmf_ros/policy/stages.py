@@ -11,6 +11,7 @@ import numpy as np
 from mbmf_ros.control.checkpoint import RUN_FILE
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.recipes import ImitationConfig
+from mbmf_ros.policy.run_file import check_source
 
 CANDIDATES = ("act", "improve")  # stages whose policies act by themselves, and may be the result
 
@@ -28,7 +29,12 @@ def outcome_of(curve: list[dict[str, Any]]) -> dict[str, Any]:
     chosen, the one whose rollouts returned most.
 
     These rollouts are part of the budget; the evaluations, which are not, decide nothing.
+
+    Raises:
+        MbmfError: there are no rows yet.
     """
+    if not curve:
+        raise MbmfError("no round of the imitation is finished; the same `mbmf imitate` as before goes on")
     if curve[-1]["stage"] == "choose":
         return curve[-1]
     acted = [row for row in curve if row["stage"] in CANDIDATES]
@@ -41,13 +47,14 @@ def check_finished(folder: Path) -> None:
     Runs from before the stages ``act``, ``improve`` and ``choose`` existed are finished without them.
 
     Raises:
-        MbmfError: rounds are missing, or the file is damaged.
+        MbmfError: rounds are missing, the run is of another command, or the file is damaged.
     """
     file = folder / RUN_FILE
     if not file.exists():
         return
     try:
         state = json.loads(file.read_text("utf-8"))
+        check_source(folder, state["identity"], "imitate")
         config = state["identity"]["config"]
         improvement = config.get("improvement", {})
         stages = [row.get("stage", "dagger") for row in state["curve"]]

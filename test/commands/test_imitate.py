@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mbmf_ros.cli import main
+from mbmf_ros.commands.imitate import beside
 from mbmf_ros.robots import robot
 
 LEARN = (
@@ -58,6 +59,30 @@ def test_it_imitates_writes_its_result_and_goes_on(source: Path, tmp_path: Path,
     assert "improved in the model" in said
     assert main([*command, "--set", *IMITATE]) == 0  # nothing left to do
     assert "goes on after round 3" in capsys.readouterr().err
+    assert main(["imitate", "--source", str(folder)]) == 2
+    assert "is a run of `mbmf imitate`, expected one of `mbmf learn`" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_source_that_is_where_one_stands(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    command = ["imitate", "--workers", "1", "--json", str(tmp_path / "out.json"), "--seed", "5"]
+    settings = ["--set", *IMITATE, "rounds=0", "improvement.rounds=0"]
+    monkeypatch.chdir(source)
+    assert main([*command, "--source", ".", *settings]) == 0
+    assert source.with_name("run_imitate_default_5").is_dir()
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert result["expert"] == "."
+    assert "--source . " in result["command"]
+
+
+def test_what_is_kept_beside_the_source_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "run" / "deeper").mkdir(parents=True)
+    (tmp_path / "latest").symlink_to("run")
+    monkeypatch.chdir(tmp_path / "run" / "deeper")
+    assert beside(Path("."), "_x") == tmp_path / "run" / "deeper_x"
+    for folder in (Path(".."), Path("../../run/deeper/..")):
+        assert beside(folder, "_x") == tmp_path / "run_x"
+    assert beside(Path("runs/run"), "_x") == Path("runs/run_x")  # as it was named, and so shown
+    assert beside(tmp_path / "latest", "_x") == tmp_path / "latest_x"
 
 
 @pytest.mark.parametrize(

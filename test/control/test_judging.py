@@ -63,6 +63,15 @@ def test_what_was_held_out_is_what_it_is_judged_on_if_that_is_long_enough(monkey
     assert learner.held_out.judge(learner.model) == errors(learner.model, learner.held, 5)
 
 
+@pytest.mark.parametrize(
+    ("planner", "settings", "steps"),
+    [("random_shooting", {}, 15), ("icem", {}, 16), ("mppi", {"time_steps": 9}, 9)],
+)
+def test_it_is_judged_over_the_horizon_that_the_planner_has(planner: str, settings: dict, steps: int):
+    learner = Learner(SWIMMER, "forward", LearnConfig(planner=planner, planner_settings=settings), seed=0)
+    assert learner.held_out.horizon == learner.controller(0).planner.config.time_steps == steps
+
+
 def test_rollouts_made_for_it_are_of_the_seed_and_no_others():
     learners = [Learner(SWIMMER, "forward", QUICK, seed=seed) for seed in (0, 0, 1)]
     learners[0].run(120)

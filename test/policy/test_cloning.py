@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from mbmf_ros.control.algorithm import LearnConfig, Learner
 from mbmf_ros.control.goals import ForwardGoal
 from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.policy import improvement
 from mbmf_ros.policy.cloning import CloneConfig, clone, mirrored
 from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyConfig
 from mbmf_ros.policy.guide import Guide, imagined_actions
@@ -148,6 +151,28 @@ def test_a_policy_gets_better_in_the_model_and_nothing_else_changes():
     assert not any(weight.requires_grad for weight in run.model.parameters())
     with pytest.raises(MbmfError, match=r"improvement.rounds=0"):
         improve(pupil(), learner("paper"), config, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "horizon", "steps"), [({}, 0, 15), ({"time_steps": 6}, 0, 6), ({"time_steps": 6}, 4, 4)]
+)
+def test_it_is_imagined_as_far_as_the_planner_looks(
+    monkeypatch: pytest.MonkeyPatch, settings: dict, horizon: int, steps: int
+):
+    imagine, imagined = improvement._imagine, []
+
+    def seen(*args: Any) -> Any:
+        imagined.append(imagine(*args))
+        return imagined[-1]
+
+    monkeypatch.setattr(improvement, "_imagine", seen)
+    quick = {"random_steps": 60, "dynamics": {"hidden": 8}, "first": {"min_updates": 1}}
+    shooting = {**quick, "planner": "random_shooting", "planner_settings": settings}
+    run = Learner(robot("swimmer"), "forward", configured(LearnConfig(), shooting), seed=0)
+    run.run(60)
+    run.own.extend(run.random)
+    improve(pupil(), run, ImprovementConfig(updates=1, batch_size=8, horizon=horizon), seed=0)
+    assert imagined[0][0].shape[1] == steps + 1
 
 
 def test_advancing_is_imagining_one_step_by_the_same_members():

@@ -64,10 +64,9 @@ def test_outside_is_counted_in_standard_deviations():
     made, m = policy(), start_measurement(SPEC)
     o = torch.from_numpy(Observation(SPEC)(m))
     made.low, made.high, made.spread = o - 1.0, o + 1.0, torch.full_like(o, 0.5)
-    actor = PolicyActor(SPEC, made)
-    assert actor.outside(m) == 0.0
+    torch.testing.assert_close(made.outside(o), torch.full_like(o, -2.0))
     m[2] += 2.0  # the height
-    assert abs(actor.outside(m) - 2.0) < 1e-5
+    assert abs(made.outside(torch.from_numpy(Observation(SPEC)(m))).amax() - 2.0) < 1e-5
 
 
 def test_a_policy_of_another_robot_is_refused():
@@ -84,6 +83,27 @@ def test_a_file_gives_back_the_policy(tmp_path: Path, config: PolicyConfig):
     assert torch.equal(loaded(o), made(o))
     assert torch.equal(loaded.high, made.high)
     assert about == info(extra={"seed": 3})
+
+
+def test_a_file_that_holds_just_this_already_stays_as_it_is(tmp_path: Path):
+    path = tmp_path / "p.safetensors"
+    made, about = policy(3), info(extra={"seed": 3, "sizes": (1, 2)})
+
+    def written(made: GaussianPolicy, about: PolicyInfo) -> bool:
+        before = path.stat().st_ino
+        save_policy(path, made, about)
+        return path.stat().st_ino != before  # a new file was put in its place
+
+    path.touch()
+    assert written(made, about)
+    assert not written(made, about)
+    assert written(made, info(extra={"seed": 4}))
+    made.low[0] -= 1.0
+    assert written(made, info(extra={"seed": 4}))
+    assert not written(made, info(extra={"seed": 4}))
+    assert written(policy(3, PolicyConfig(squash=True)), info(extra={"seed": 4}))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert written(policy(3, PolicyConfig(squash=True)), info(extra={"seed": 4}))
 
 
 def test_bad_files_get_one_clear_error(tmp_path: Path):

@@ -10,12 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from quick_learning import QUICK_LEARNING  # pyright: ignore[reportMissingImports]
+from quick_imitation import (  # pyright: ignore[reportMissingImports]
+    LEARNING,
+    QUICK,
+    SPEC,
+    KilledError,
+    begin,
+    learnt,
+    timeless,
+)
 from rich.console import Console
 
 from mbmf_ros import terminal
 from mbmf_ros.config import override
-from mbmf_ros.control.algorithm import LearnConfig, resume
+from mbmf_ros.control.algorithm import resume
 from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy import imitation
@@ -23,43 +31,16 @@ from mbmf_ros.policy.expert import open_run
 from mbmf_ros.policy.files import POLICY_FILE
 from mbmf_ros.policy.imitation import Imitation
 from mbmf_ros.policy.io import load_policy
-from mbmf_ros.policy.recipes import ImitationConfig, imitation_recipe
+from mbmf_ros.policy.recipes import imitation_recipe
 from mbmf_ros.policy.rollouts import Rollout, load_labels, load_rollouts
 from mbmf_ros.robots import robot
 
 torch.set_num_threads(1)
-SPEC = robot("hopper")
-LEARNING = configured(LearnConfig(), {**QUICK_LEARNING, "random_steps": 200, "random_episode_steps": 50})
-QUICK = override(
-    ImitationConfig(),
-    {
-        "expert_rollouts": 2,
-        "rounds": 1,
-        "round_replays": 7,
-        "clone": {"min_updates": 30},
-        "policy": {"hidden": 8},
-        "improvement": {"rounds": 2, "updates": 5, "batch_size": 8, "real_steps": 20},
-    },
-)
-
-
-class KilledError(Exception):
-    """Stands for a signal that nothing can catch."""
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("expert") / "run"
-    resume(SPEC, "forward", LEARNING, 3, folder).run(320)
-    return folder
-
-
-def begin(source: Path, folder: Path, config: ImitationConfig = QUICK, workers: int = 1) -> Imitation:
-    return Imitation(source, open_run(source), config, 5, folder, workers)
-
-
-def timeless(curve: list[dict]) -> list[dict]:
-    return [{key: value for key, value in row.items() if key != "wall_s"} for row in curve]
+    return learnt(tmp_path_factory.mktemp("expert") / "run")
 
 
 def weights(imitation: Imitation) -> dict[str, torch.Tensor]:
