@@ -1,4 +1,4 @@
-"""The one exception type that this package raises for bad input."""
+"""The exception that this package raises for bad input."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterable
 
 class MbmfError(Exception):
     """Bad input. The message says what was expected, what came, and what to do; programs print it as it is."""
+
+
+class DivergenceError(MbmfError):
+    """A simulation diverged: its state is no number any more, or no robot's."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> MbmfError:

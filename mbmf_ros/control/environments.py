@@ -36,7 +36,7 @@ class Environment(ABC):
         """Hold ``action`` (nu,) for one control period: measurement after it (nm,), reward, and whether it ended.
 
         Raises:
-            MbmfError: the simulation diverged.
+            DivergenceError: the simulation diverged.
         """
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mbmf_ros.control.environments import Environment
 from mbmf_ros.data.collect import diverged
 from mbmf_ros.data.store import Episode
-from mbmf_ros.errors import MbmfError
+from mbmf_ros.errors import DivergenceError
 
 Actor = Callable[[np.ndarray], np.ndarray]
 
@@ -55,7 +55,7 @@ def roll_out(env: Environment, actor: Actor, seed: int, steps: int, source: str,
         action = np.clip(actor(measurements[-1]), -1.0, 1.0)
         try:
             m, reward, ended = env.step(action)
-        except MbmfError:
+        except DivergenceError:
             lost = True
             break
         lost = env.diverged or bool(diverged(m))

@@ -131,10 +131,11 @@ class SacLearner:
         assert self.model.log_ent_coef is not None
         self.model.log_ent_coef.data.copy_(tensors["entropy"])
         self.env.restore(below("env", tensors))
+        lengths, expected = [len(part["rewards"]) for part in added], int(tensors["seen"])
+        self.buffer.pos = (expected - sum(lengths)) % self.buffer.buffer_size  # each row comes to where it lay
         with busy("reading what was remembered"):
             for part in added:
                 self.remember({name: part[name].numpy() for name in _COLUMNS})
-        lengths, expected = [len(part["rewards"]) for part in added], int(tensors["seen"])
         if self.seen != expected and max(lengths, default=0) < self.buffer.buffer_size:  # more is not kept at once
             raise ValueError(f"expected {expected} remembered transitions, found {self.seen}")
         self.seen = self._kept = expected

@@ -62,11 +62,12 @@ def test_it_learns_counts_and_writes_its_result_and_the_best_policy(tmp_path: Pa
     assert again.value == pytest.approx(row["return"])
 
 
-@pytest.mark.parametrize("learner", ["trpo", "sac"])
+@pytest.mark.parametrize(("learner", "memory"), [("trpo", 600), ("sac", 600), ("sac", 200)])  # 256 to an evaluation
 def test_an_interrupted_run_becomes_what_it_would_have_been(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: str, memory: int
 ):
-    whole, parts, more = tmp_path / "whole", tmp_path / "parts", ("--budget", "1024", "--learner", learner)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    more = ("--budget", "1024", "--learner", learner, "--set", *SMALL, f"sac.memory={memory}")
     assert baseline(whole, *more) == 0
     learn = ModelFreeRun._evaluate
 

@@ -16,7 +16,7 @@ from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.control.rollout import roll_out
 from mbmf_ros.dynamics.dataset import make_dataset
 from mbmf_ros.dynamics.io import fingerprint
-from mbmf_ros.errors import MbmfError
+from mbmf_ros.errors import DivergenceError, MbmfError
 from mbmf_ros.robots import robot
 
 torch.set_num_threads(1)
@@ -207,7 +207,7 @@ def test_learning_goes_on_where_the_simulation_diverges(monkeypatch: pytest.Monk
 
     def diverging(action: np.ndarray):
         if next(count) in (10, 40, 125):  # in the 11th step of the first rollout, in the first one of another
-            raise MbmfError("the simulation diverged")
+            raise DivergenceError("the simulation diverged")
         return step(action)
 
     monkeypatch.setattr(learner.env, "step", diverging)
@@ -223,7 +223,7 @@ def test_a_simulation_that_always_diverges_is_told(monkeypatch: pytest.MonkeyPat
     learner = Learner(SPEC, "forward", QUICK, seed=0)
 
     def diverging(action: np.ndarray):
-        raise MbmfError("the simulation diverged")
+        raise DivergenceError("the simulation diverged")
 
     monkeypatch.setattr(learner.env, "step", diverging)
     with pytest.raises(MbmfError, match="diverged at the first step of 20 rollouts"):

@@ -11,7 +11,7 @@ import torch
 from quick_imitation import LEARNING, SPEC  # pyright: ignore[reportMissingImports]
 
 from mbmf_ros.control.algorithm import Learner
-from mbmf_ros.errors import MbmfError
+from mbmf_ros.errors import DivergenceError
 from mbmf_ros.policy import recording
 from mbmf_ros.policy.recording import Wanted
 from mbmf_ros.policy.rollouts import load_rollout
@@ -28,7 +28,7 @@ def test_an_experts_rollout_that_diverges_keeps_the_labels_of_its_steps(
 
     def diverge(action: np.ndarray) -> Any:
         if len(taken) == whole:
-            raise MbmfError("diverged")
+            raise DivergenceError("diverged")
         taken.append(action)
         return step(action)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mbmf_ros.cli import main
+from mbmf_ros.errors import DivergenceError
 from mbmf_ros.policy.sac import SacLearner
 from mbmf_ros.policy.settings import ModelFreeConfig, SacConfig
 
@@ -26,6 +27,41 @@ def test_the_exported_policy_knows_how_its_observations_vary():
     torch.testing.assert_close(policy(torch.from_numpy(seen)), answers, rtol=1e-4, atol=1e-5)
     beyond = policy.high + 0.5 * policy.spread
     torch.testing.assert_close(policy.outside(beyond), torch.full_like(beyond, 0.5), rtol=1e-3, atol=1e-3)
+
+
+def test_learning_goes_on_where_the_simulation_diverges(monkeypatch: pytest.MonkeyPatch):
+    learner = SacLearner("swimmer", "forward", ModelFreeConfig(sac=SacConfig(hidden=8, batch=16, random_steps=250)), 0)
+    (env,) = learner.env.get_attr("robot_env")
+    step, count = env.step, iter(range(100))
+
+    def diverging(action: np.ndarray):
+        if next(count) == 5:
+            raise DivergenceError("the simulation diverged")
+        return step(action)
+
+    monkeypatch.setattr(env, "step", diverging)
+    assert learner.learn(20, 20, 1, lambda steps: None)[0] == 20
+    buffer = learner.buffer
+    assert np.flatnonzero(buffer.dones[:20]).tolist() == [5]
+    assert buffer.rewards[5, 0] == buffer.timeouts[5, 0] == 0.0  # nothing is thought to come after it
+    np.testing.assert_array_equal(buffer.next_observations[5], buffer.observations[5])
+    assert (buffer.observations[6] != buffer.observations[5]).any()  # another start
+
+
+@pytest.mark.parametrize("lengths", [(50, 30), (100,), (250,), (100, 50), (30, 250, 20), (330, 280)])
+def test_what_was_remembered_comes_back_to_where_it_lay(lengths: tuple[int, ...]):
+    """Which rows a generator draws depends on it, also where parts are longer than the memory."""
+    config = ModelFreeConfig(sac=SacConfig(hidden=8, batch=16, memory=100, random_steps=1000))
+    learner, again = (SacLearner("hopper", "forward", config, 0) for _ in range(2))
+    parts = []
+    for seed, steps in enumerate(lengths):
+        learner.learn(steps, steps, seed, lambda done: None)
+        parts.append({name: column.clone() for name, column in learner.added().items()})
+    again.restore(learner.tensors(), parts, {})
+    one, other = learner.buffer, again.buffer
+    assert (one.pos, one.full, learner.seen) == (other.pos, other.full, again.seen)
+    for name in ("observations", "next_observations", "actions", "rewards", "dones", "timeouts"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_lost_memories_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
