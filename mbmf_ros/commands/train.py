@@ -94,9 +94,9 @@ class Train:
 
     def _load(self, spec: RobotSpec) -> tuple[TransitionStore, dict[str, int]]:
         """All transitions, and how many each file and bag gave."""
+        from mbmf_ros.data.motion import moving
         from mbmf_ros.data.read_log import read_log
         from mbmf_ros.data.store import TransitionStore
-        from mbmf_ros.dynamics.holdout import moving
 
         store, origins = TransitionStore(spec), dict[str, int]()
         for path in (*self.data, *self.bag):

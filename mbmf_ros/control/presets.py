@@ -66,6 +66,7 @@ PAPER = Preset(
 )
 # What differs for its other robots when they follow trajectories: K, H, epochs. Gymnasium's v5 are the same robots.
 _PAPER_ROBOTS = {"swimmer": (5000, 5, 70), "half_cheetah": (1000, 10, 40)}
+_DRIVING = ("/**/mpc_controller", "ros__parameters")  # what a robot's controller needs, in config/ROBOT.yaml
 PRESETS: Mapping[str, Preset] = {"default": Preset(), "paper": PAPER}
 
 
@@ -104,12 +105,13 @@ def tuned(settings: Preset, spec: RobotSpec) -> Preset:
     Raises:
         MbmfError: a file that is not as it should be.
     """
-    driving = _section(_file(f"{spec.name}.yaml"), "/**/mpc_controller", "ros__parameters")
+    file = _file(f"{spec.name}.yaml")
+    driving = _section(file, *_DRIVING)
     learning = _section(file_beside(spec, ".yaml") or _file("learn", f"{spec.name}.yaml"), "random_data")
     tasks = {key: driving[key] for key in ("follow_path", "velocity", "hold", "replan_every") if key in driving}
     changes = {**learning, "mpc": tasks}
     changes |= {"planner": driving["planner"]} if "planner" in driving else {}
-    planners = {name: driving[name] for name in PLANNERS if name in driving}
+    planners = {name: _section(file, *_DRIVING, name) for name in PLANNERS if name in driving}
     return replace(override(settings, changes, f"settings of {spec.name}"), planners=planners)
 
 
@@ -120,10 +122,18 @@ def _file(*parts: str) -> FilePath | None:
 
 
 def _section(file: FilePath | None, *names: str) -> dict[str, Any]:
-    """A nested section of a YAML file; empty where it is not there."""
+    """A nested section of a YAML file; empty where it is not there.
+
+    Raises:
+        MbmfError: it is no section, or one that it is in is none.
+    """
     content = load_yaml(file) if file else {}
-    for name in names:
-        content = content.get(name) or {}
+    for depth, name in enumerate(names, start=1):
+        content = content.get(name)
+        content = {} if content is None else content
+        if not isinstance(content, dict):
+            where = ": ".join(names[:depth])
+            raise MbmfError(f"{file}: {where}: expected a mapping of keys to values, got {content!r}")
     return content
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import re
 import tempfile
 from collections.abc import Collection, Iterator
@@ -100,16 +101,17 @@ class StateReader:
     Args:
         files: of the bag, in order.
         topics: only these; all by default.
+        every: only every so manieth of them.
 
     Attributes:
         others: topics of other types in the bag, with the type.
         damages: what could not be read; known when all messages have been read.
     """
 
-    def __init__(self, files: Collection[Path], topics: Collection[str] = ()):
+    def __init__(self, files: Collection[Path], topics: Collection[str] = (), every: int = 1):
         self.others: dict[str, str] = {}
         self.damages: list[str] = []
-        self._files, self._topics = files, topics
+        self._files, self._topics, self._every = files, topics, every
 
     def __iter__(self) -> Iterator[Heard]:
         """All messages in the order in which they were recorded.
@@ -118,6 +120,7 @@ class StateReader:
             MbmfError: the messages lack a field, or the only file is no recording.
             OSError: a file cannot be read.
         """
+        count = itertools.count()
         for number, file in enumerate(self._files):
             with contextlib.ExitStack() as stack:
                 try:
@@ -129,7 +132,8 @@ class StateReader:
                         self.damages.append(str(error))
                     continue
                 for channel, time_ns, data in scan.messages():
-                    if channel.message_type == STATE_TYPE and (not self._topics or channel.topic in self._topics):
+                    chosen = not self._topics or channel.topic in self._topics
+                    if channel.message_type == STATE_TYPE and chosen and next(count) % self._every == 0:
                         yield Heard(number, channel.topic, time_ns, _decoded(channel, data))
                 self.others |= {c.topic: c.message_type for c in scan.channels.values() if c.message_type != STATE_TYPE}
                 self.damages += [scan.damage] if scan.damage else []

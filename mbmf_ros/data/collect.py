@@ -9,13 +9,13 @@ import numpy as np
 
 from mbmf_ros.data.exploration import ExplorationConfig, random_actions
 from mbmf_ros.data.store import Episode, TransitionStore
-from mbmf_ros.errors import MbmfError
+from mbmf_ros.errors import DivergenceError, MbmfError
 from mbmf_ros.robots import RobotSpec
+from mbmf_ros.robots.measurement import plausible
 from mbmf_ros.robots.sim import ParallelSimulation, Simulation, start_measurement
 
 Actor = Callable[[np.ndarray], np.ndarray]
 """Maps a measurement (nm,) to an action (nu,)."""
-_SANE = 1e6  # no robot's position, angle or velocity in SI units is larger
 _LOST_ROLLOUTS = 100
 
 
@@ -95,7 +95,7 @@ def collect_random(
 
 def diverged(m: np.ndarray) -> np.ndarray | np.bool_:
     """Whether measurements (..., nm) are of a simulation that diverged, (...,) bool."""
-    return np.logical_not((np.abs(m) < _SANE).all(-1))  # not a number is not less
+    return np.logical_not(plausible(m).all(-1))
 
 
 def until_divergence(episode: Episode) -> Episode:
@@ -125,7 +125,7 @@ def collect_episode(
         action = np.clip(actor(measurements[-1]), -1.0, 1.0)
         try:
             m = simulation.step(action)
-        except MbmfError:
+        except DivergenceError:
             break
         if diverged(m):
             break

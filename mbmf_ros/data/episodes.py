@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from mbmf_ros.data.motion import moves
 from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
 
 PIECE_STEPS = 200
-"""Longer recordings are cut into episodes of this many steps, without losing a transition: data is held out and
-forgotten by the episode."""
+"""Recordings are cut into episodes at the ticks that this divides, without losing a transition: data is held out and
+forgotten by the episode. Wherever a recording is read from, it is cut at the same places."""
 
 
 def measurement_from(state: Any, spec: RobotSpec) -> np.ndarray:
@@ -64,7 +65,7 @@ class EpisodeBuilder:
 
     Args:
         spec: the robot.
-        max_transitions: at most about so many are kept, the newest; no bound by default.
+        max_transitions: at most about so many are kept, the newest, and no episode without motion; by default all are.
         source: of the episodes.
     """
 
@@ -80,6 +81,7 @@ class EpisodeBuilder:
         self._kept = 0
         self._measurements: list[np.ndarray] = []
         self._actions: list[np.ndarray] = []
+        self._begun = 0, 0  # episode and tick of the first of the measurements
         self._last: tuple[int, int, float] | None = None  # episode, tick, stamp [s]
 
     def add(self, state: Any) -> bool:
@@ -96,10 +98,11 @@ class EpisodeBuilder:
             return True  # a tick that was published again
         if u is None or not self._follows(here):
             self._cut()
-            self._measurements = [m]
+            self._measurements, self._begun = [m], here[:2]
         else:
-            if len(self._actions) >= PIECE_STEPS:
+            if (here[1] - 1) % PIECE_STEPS == 0 and self._actions:
                 self._cut()
+                self._begun = here[0], here[1] - 1
             self._measurements.append(m)
             self._actions.append(u)
             self.newest = Episode(np.stack(self._measurements[-2:]), u[None], self._source)
@@ -131,16 +134,22 @@ class EpisodeBuilder:
     def add_store(self, store: TransitionStore) -> None:
         """Take whole episodes that were recorded before."""
         for episode in store.episodes:
-            self._keep(episode)
             self._kept += len(episode)
+            self._keep(episode)
         self._forget()
 
     def store(self) -> TransitionStore:
         """The transitions kept, the episode under way included."""
         out = TransitionStore(self.spec, list(self._episodes))
         if self._actions:
-            out.add(Episode(np.stack(self._measurements), np.stack(self._actions), self._source))
+            out.add(self._under_way())
         return out
+
+    def _under_way(self) -> Episode:
+        episode, tick = self._begun
+        piece, skipped = divmod(tick, PIECE_STEPS)
+        arrays = np.stack(self._measurements), np.stack(self._actions)
+        return Episode(*arrays, self._source, f"{episode}/{piece}", skipped)
 
     def _follows(self, here: tuple[int, int, float]) -> bool:
         if self._last is None:
@@ -151,12 +160,16 @@ class EpisodeBuilder:
     def _cut(self) -> None:
         """End the episode under way; its last measurement may begin the next one."""
         if self._actions:
-            self._keep(Episode(np.stack(self._measurements), np.stack(self._actions), self._source))
+            self._keep(self._under_way())
             self._forget()
         self._measurements, self._actions = self._measurements[-1:], []
 
     def _keep(self, episode: Episode) -> None:
-        self._episodes.append(episode)
+        """Take a whole episode that has been counted; one that teaches nothing must not push out what does."""
+        if self._max is None or moves(self.spec, episode.actions):
+            self._episodes.append(episode)
+        else:
+            self._kept -= len(episode)
 
     def _forget(self) -> None:
         """Drop the oldest episodes beyond the bound."""

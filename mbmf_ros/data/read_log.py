@@ -7,14 +7,18 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from mbmf_ros.data.bag import STATE_TYPE, StateReader, bags
 from mbmf_ros.data.episodes import EpisodeBuilder
-from mbmf_ros.data.mcap import library, tally
+from mbmf_ros.data.mcap import library
 from mbmf_ros.data.mcap_writer import LIBRARY
+from mbmf_ros.data.motion import moves
 from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
 
+_SAMPLED = 10  # of so many states one tells whether there is motion
 _LONGEST_PAUSE_NS = 1_000_000_000
 """Between files, a longer one means another start of the robot: equal numbers of episode and tick then mean nothing."""
 
@@ -51,7 +55,7 @@ def read_log(
     Args:
         path: folder or file.
         spec: the robot.
-        max_transitions: at most about so many of the newest are kept; all by default.
+        max_transitions: at most about so many of the newest are kept, and no stretch without motion; all by default.
         topics: only these; all by default.
 
     Raises:
@@ -64,7 +68,7 @@ def read_log(
     robots = Counter[str]()
     for number, files in enumerate(bags(path)):
         if max_transitions is not None:
-            files = _newest(files, max_transitions)
+            files = _newest(files, spec, topics, max_transitions)
         reader = StateReader(files, topics)
         last: dict[str, tuple[int, int]] = {}  # file and time [ns] of a topic's last message
         for message in reader:
@@ -93,12 +97,14 @@ def read_log(
     return LogContents(store, messages, rejected, problem, damages, dict(transitions))
 
 
-def _newest(files: list[Path], transitions: int) -> list[Path]:
-    """The last files with so many transitions; of files that others wrote, and of which little is known, all."""
+def _newest(files: list[Path], spec: RobotSpec, topics: Collection[str], transitions: int) -> list[Path]:
+    """The last files with about so many transitions in motion; of files that others wrote, which may be few, all."""
     for count, file in enumerate(reversed(files), start=1):
         if file.suffix != ".mcap" or library(file) != LIBRARY:
             return files
-        transitions -= tally(file)[0]
+        states = (message.state for message in StateReader([file], topics, _SAMPLED))
+        actions = (np.asarray(state.applied_action) for state in states if state is not None)
+        transitions -= _SAMPLED * sum(len(action) == spec.nu and moves(spec, action) for action in actions)
         if transitions < 0:
             return files[-count:]
     return files

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,15 @@ class Episode:
         measurements: (T + 1, nm); row t is measured when ``actions[t]`` begins.
         actions: (T, nu), as executed.
         source: ``random``, ``on_policy`` or ``log``.
+        piece: name of the piece of a recording that this is, or is part of; empty: of none.
+        skipped: transitions of that piece before the first one here.
     """
 
     measurements: np.ndarray
     actions: np.ndarray
     source: str = "random"
+    piece: str = ""
+    skipped: int = 0
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -79,7 +83,7 @@ class TransitionStore:
             if left <= 0:
                 break
             keep = min(left, len(episode))
-            out.add(Episode(episode.measurements[: keep + 1], episode.actions[:keep], episode.source))
+            out.add(replace(episode, measurements=episode.measurements[: keep + 1], actions=episode.actions[:keep]))
             left -= keep
         return out
 
@@ -104,6 +108,8 @@ class TransitionStore:
             "sources": json.dumps([episode.source for episode in self.episodes]),
             "origins": json.dumps(self.origins),
         }
+        if any(episode.piece for episode in self.episodes):
+            metadata["pieces"] = json.dumps([(episode.piece, episode.skipped) for episode in self.episodes])
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             save_file(arrays, path, metadata=metadata)
@@ -130,11 +136,10 @@ class TransitionStore:
         if metadata["robot"] != spec.name:
             raise MbmfError(f"{path} holds data of robot {metadata['robot']!r}, expected {spec.name!r}")
         store = TransitionStore(spec, origins=json.loads(metadata.get("origins", "[]")))
-        row = 0
-        for index, (length, source) in enumerate(
-            zip(arrays["lengths"].tolist(), json.loads(metadata["sources"]), strict=True)
-        ):
+        row, lengths, sources = 0, arrays["lengths"].tolist(), json.loads(metadata["sources"])
+        pieces = json.loads(metadata["pieces"]) if "pieces" in metadata else [("", 0)] * len(lengths)
+        for index, (length, source, piece) in enumerate(zip(lengths, sources, pieces, strict=True)):
             m = arrays["measurements"][row + index : row + index + length + 1]
-            store.add(Episode(m, arrays["actions"][row : row + length], source))
+            store.add(Episode(m, arrays["actions"][row : row + length], source, *piece))
             row += length
         return store

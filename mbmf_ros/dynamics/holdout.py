@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mbmf_ros.data.motion import in_motion, moved
+from mbmf_ros.data.motion import moves as moves
+from mbmf_ros.data.motion import moving as moving
 from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.robots import RobotSpec
 
 BLOCK_STEPS = 30
 """Held-out stretches have this many transitions: enough for open-loop errors, short enough to be spread out."""
@@ -21,7 +23,7 @@ class Part:
 
     Attributes:
         store: the transitions.
-        ages: for each episode of ``store`` the number of transitions recorded after its first one.
+        ages: for each episode of ``store`` the number of transitions in motion recorded from its first one on.
     """
 
     store: TransitionStore
@@ -29,29 +31,36 @@ class Part:
 
     @property
     def transition_ages(self) -> np.ndarray:
-        """For each transition the number recorded after it, (transitions,)."""
+        """For each transition the number in motion recorded from it on, (transitions,)."""
         episodes = zip(self.ages, self.store.episodes, strict=True)
-        return np.concatenate([np.empty(0, int), *(age - np.arange(len(episode)) for age, episode in episodes)])
+        return np.concatenate([np.empty(0, int), *(age - self._moved(episode)[:-1] for age, episode in episodes)])
 
     def between(self, youngest: float, oldest: float) -> TransitionStore:
         """Episodes that began at an age of at least ``youngest`` and less than ``oldest`` transitions."""
         episodes = zip(self.ages, self.store.episodes, strict=True)
         return TransitionStore(self.store.spec, [episode for age, episode in episodes if youngest <= age < oldest])
 
+    def _moved(self, episode: Episode) -> np.ndarray:
+        """How many of an episode's transitions before the first, second, ... one are in motion, (T + 1,)."""
+        return np.concatenate([[0], np.cumsum(in_motion(self.store.spec, episode.actions))])
+
     def _add(self, episode: Episode, first: int, last: int, age: int) -> None:
+        """Take transitions ``first`` to ``last`` of the piece that ``episode`` is part of, as far as it has them."""
+        first, last = max(first - episode.skipped, 0), last - episode.skipped
         if first < last:
-            piece = Episode(episode.measurements[first : last + 1], episode.actions[first:last], episode.source)
-            self.store.episodes.append(piece)
-            self.ages.append(age - first)
+            part = Episode(episode.measurements[first : last + 1], episode.actions[first:last], episode.source)
+            self.store.episodes.append(part)
+            self.ages.append(age - int(self._moved(episode)[first]))
 
 
 def hold_out(store: TransitionStore, share: float) -> tuple[Part, Part]:
     """What to train on, and about ``share`` of the transitions to validate on, in stretches of ``BLOCK_STEPS``.
 
-    Which stretches depends on each episode's own first measurement: the choice is the same whenever and wherever it is
-    made, while an episode grows too. So a model is never validated on what it, or a model retrained here before it, was
-    trained on. ``mbmf train`` splits otherwise: with base data that a model of it was trained on, a comparison favours
-    that one.
+    Which stretches depends on the name of the piece of a recording that an episode is part of, and on where in it the
+    episode begins; without a name, on the episode's own first measurement. So the choice is the same whenever and
+    wherever it is made, while an episode grows too, or where only its end is read. A model is never validated on what
+    it, or a model retrained here before it, was trained on. ``mbmf train`` splits otherwise: with base data that a
+    model of it was trained on, a comparison favours that one.
 
     Args:
         store: episodes in the order in which they were recorded.
@@ -62,34 +71,25 @@ def hold_out(store: TransitionStore, share: float) -> tuple[Part, Part]:
     """
     train, held = Part(TransitionStore(store.spec)), Part(TransitionStore(store.spec))
     period = max(BLOCK_STEPS + 1, round(BLOCK_STEPS / share)) if share > 0 else 2**31
-    age = store.transitions
+    age = moved(store)
     for episode in store.episodes:
-        draw = zlib.crc32(episode.measurements[0].tobytes())
-        for start in range(0, len(episode), period):
-            end = min(start + period, len(episode))
+        draw = zlib.crc32(episode.piece.encode() or episode.measurements[0].tobytes())
+        whole = episode.skipped + len(episode)
+        for start in range(0, whole, period):
+            end = min(start + period, whole)
             first = min(start + draw % (period - BLOCK_STEPS + 1), end)
             last = min(first + BLOCK_STEPS, end)
             train._add(episode, start, first, age)
             held._add(episode, first, last, age)
             train._add(episode, last, end, age)
             draw = zlib.crc32(draw.to_bytes(4, "little"))
-        age -= len(episode)
+        age -= int(in_motion(store.spec, episode.actions).sum())
     if not (train.store.episodes and held.store.episodes):
         raise MbmfError(
             f"expected transitions to train on and some to validate on, got {store.transitions} in "
             f"{len(store.episodes)} episodes; go on recording"
         )
     return train, held
-
-
-def moving(store: TransitionStore) -> TransitionStore:
-    """The episodes in which anything but the safe action was applied: standing still teaches nothing."""
-    return TransitionStore(store.spec, [episode for episode in store.episodes if moves(store.spec, episode.actions)])
-
-
-def moves(spec: RobotSpec, actions: np.ndarray) -> bool:
-    """Whether any of ``actions`` (..., nu) is not the safe action."""
-    return bool((actions != np.array(spec.safe_action)).any())
 
 
 def recency(ages: np.ndarray, half_life: float) -> np.ndarray:

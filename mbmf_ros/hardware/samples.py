@@ -14,8 +14,7 @@ from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.hardware.config import HardwareConfig
 from mbmf_ros.hardware.rotations import from_rpy, inverse, product, rotate
 from mbmf_ros.hardware.settings import ANGLES, VELOCITIES, ImuConfig, PoseConfig
-
-LARGEST = 1e6  # whatever the unit: beyond it, readings are garbage, and arithmetic with them would overflow
+from mbmf_ros.robots.measurement import LARGEST
 
 
 @dataclass(frozen=True)

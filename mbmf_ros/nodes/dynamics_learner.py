@@ -8,15 +8,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
+from mbmf_ros.data.motion import moved, moving
 from mbmf_ros.data.recorder import Recorder
 from mbmf_ros.dynamics.continual import Continual
-from mbmf_ros.dynamics.holdout import moving
 from mbmf_ros.dynamics.retrain import Retraining, RetrainTask
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import ControllerStats, LearnerStatus, Model, RobotState
@@ -48,8 +47,8 @@ class DynamicsLearner(Node):
         super().__init__("dynamics_learner", **kwargs)
         self._config = c = declare(self, LearnerConfig())
         self._spec = robot(c.robot)
-        if c.base_data and not Path(c.base_data).is_file():
-            raise MbmfError(f"base_data: there is no file {c.base_data}; make one with `mbmf collect`")
+        if c.base_file and not c.base_file.is_file():
+            raise MbmfError(f"base_data: there is no file {c.base_file}; make one with `mbmf collect`")
         self._first, problem = first_model(self._spec, c.model_path, c.dynamics.profile)
         if problem:
             self.get_logger().warning(problem)
@@ -71,7 +70,7 @@ class DynamicsLearner(Node):
         self._status_publisher = self.create_publisher(LearnerStatus, "~/status", qos.LATCHED)
         if not self._adopt_kept():
             self._adopt_first()
-        self._continual.recall(moving(self._recorder.ticks.store()).transitions)
+        self._continual.recall(moved(self._recorder.ticks.store()))
         self.create_subscription(ControllerStats, "mpc_controller/stats", self._on_stats, qos.STATE_LATEST)
         answers = {"train": self._on_train, "save": self._on_save, "load": self._on_load, "reset": self._on_reset}
         for name, answer in answers.items():
@@ -107,7 +106,7 @@ class DynamicsLearner(Node):
     # Training ------------------------------------------------------------------------------------
 
     def _on_train(self, _: Trigger.Request) -> str:
-        c, recorded = self._config, moving(self._recorder.ticks.store()).transitions
+        c, recorded = self._config, moved(self._recorder.ticks.store())
         if not c.base_data and recorded < c.min_transitions:
             few = f"{recorded} transitions in motion are too few, expected {c.min_transitions} (min_transitions)"
             raise MbmfError(f"{few}; go on recording, or give base_data")
@@ -127,13 +126,13 @@ class DynamicsLearner(Node):
             raise MbmfError("a training is under way already")
         c, store = self._config, moving(self._recorder.ticks.store())
         refit = self._continual.settings(c.refit) if c.continuous else c.refit
-        task = RetrainTask(c.robot, c.base_data, min_transitions, c.max_memory_mb, refit)
+        task = RetrainTask(c.robot, str(c.base_file or ""), min_transitions, c.max_memory_mb, refit)
         self._continual.started()
         try:
             self._training = Retraining(task, store, self._model.data if self._model else None)
         except OSError as error:
             raise OSError(f"cannot start a training: {error}") from error
-        return self._tell(f"training on {store.transitions} transitions in motion")
+        return self._tell(f"training on {moved(store)} transitions in motion")
 
     def _on_tick(self) -> None:
         self._recorder.flush_if_due()
@@ -236,6 +235,7 @@ class DynamicsLearner(Node):
     def _on_load(self, _: Trigger.Request) -> str:
         found = read_model(self._config.save_file(self._home), self._spec)
         self._cancel_training()  # it would be compared with the model of before
+        self._trainings.failure = ""
         self._accept(*found)
         return self._message
 
@@ -243,6 +243,7 @@ class DynamicsLearner(Node):
         self._cancel_training()
         self._recorder.ticks.forget_all()
         self._continual.forget()
+        self._trainings.failure = ""
         self._adopt_first()
         return "what was recorded is not learned from any more; " + self._message
 

@@ -52,6 +52,11 @@ class LearnerConfig:
         return home / "model.safetensors" if self.save_path == "default" else Path(self.save_path).expanduser()
 
     @property
+    def base_file(self) -> Path | None:
+        """The file of transitions to train on too, if any."""
+        return Path(self.base_data).expanduser() if self.base_data else None
+
+    @property
     def refit(self) -> RefitConfig:
         """One training from the beginning, on everything alike."""
         c = self

@@ -19,7 +19,7 @@ class Trainings:
     Attributes:
         accepted, refused: how many.
         refusal: why the last refused one was.
-        failure: why the last training gave no model; empty if it did.
+        failure: why the last training gave no model; empty if it did, or if what it failed on is gone.
         recent_error, old_error: of the newest model trained here, on held-out data.
         memory_mb: that the last training needed.
     """

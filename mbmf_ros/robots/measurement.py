@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
+
+LARGEST = 1e6
+"""No number in SI units that is measured of a robot is as large; arithmetic with larger ones may overflow."""
+
+FASTEST = 1e3
+"""No robot's velocity, linear [m/s] or angular, of base and joints [rad/s], is larger."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +43,46 @@ class MeasurementLayout:
         return 13 + 2 * self.joints
 
     def problem(self, m: np.ndarray) -> str | None:
-        """Why ``m`` is no usable measurement, or None: wrong size, not finite, or a quaternion that is no rotation."""
+        """Why ``m`` is no usable measurement, or None.
+
+        Of a wrong size, not finite, with a number that no robot has, or with a quaternion that is no rotation.
+        """
         if m.shape != (self.size,):
             return f"expected {self.size} numbers ({self.joints} joints), got shape {m.shape}"
         if not np.isfinite(m).all():
             return "not all numbers are finite"
-        with np.errstate(over="ignore"):
-            norm = float(np.linalg.norm(m[self.orientation]))
+        if not (usual := plausible(m)).all():
+            return self._excess(m, int(np.argmin(usual)))
+        norm = float(np.linalg.norm(m[self.orientation]))
         if not 0.9 < norm < 1.1:
             return f"the orientation quaternion has norm {norm:.3g} instead of 1"
         return None
+
+    def _excess(self, m: np.ndarray, index: int) -> str:
+        """What is wrong with a number that no robot has."""
+        name, part = next((name, part) for name, part in self._parts() if part.start <= index < part.stop)
+        limit = f"at most {FASTEST:g} (m/s, rad/s)" if name.endswith("velocity") else f"less than {LARGEST:g}"
+        return f"{name}[{index - part.start}]: expected {limit} in size, got {m[index]:g}; is that sensor broken?"
+
+    def _parts(self) -> list[tuple[str, slice]]:
+        names = ("position", "orientation", "linear_velocity", "angular_velocity", "joint_position", "joint_velocity")
+        return [(name, getattr(self, name)) for name in names]
+
+
+def plausible(m: np.ndarray) -> np.ndarray:
+    """Which numbers of measurements ``m`` (..., nm) a robot may have, bool of the same shape; NaN is none."""
+    size = np.abs(m)
+    return (size < LARGEST) & (size <= _fastest(m.shape[-1]))
+
+
+@functools.cache
+def _fastest(size: int) -> np.ndarray:
+    """Limits (size,) of the velocities in measurements of ``size`` numbers."""
+    layout = MeasurementLayout((size - 13) // 2)
+    limits = np.full(size, np.inf)
+    for part in (layout.linear_velocity, layout.angular_velocity, layout.joint_velocity):
+        limits[part] = FASTEST
+    return limits
 
 
 def rotation_matrix(q: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import mujoco
 import mujoco.rollout
 import numpy as np
 
-from mbmf_ros.errors import MbmfError
+from mbmf_ros.errors import DivergenceError, MbmfError
 from mbmf_ros.robots.measurement import quaternion_of_yaw
 from mbmf_ros.robots.roots import MOVES, root_of
 from mbmf_ros.robots.spec import RobotSpec
@@ -158,7 +158,7 @@ class Simulation:
         """Hold ``action`` (nu,), clipped to [-1, 1], for one control period; returns the measurement after it.
 
         Raises:
-            MbmfError: the simulation diverged.
+            DivergenceError: the simulation diverged.
         """
         return self.advance(action, self.spec.substeps)
 
@@ -166,13 +166,13 @@ class Simulation:
         """Hold ``control`` (nu,), clipped to [-1, 1], for some physics steps; returns the measurement after them.
 
         Raises:
-            MbmfError: the simulation diverged.
+            DivergenceError: the simulation diverged.
         """
         self.data.ctrl[self._at.ctrl] = np.clip(control, -1.0, 1.0)
         mujoco.mj_step(self.model, self.data, substeps)
         m = self.measure()
-        if not np.isfinite(m).all():
-            raise MbmfError(f"the simulation of {self.spec.name!r} diverged at {self.data.time:.2f} s")
+        if self.spec.measurement.problem(m):
+            raise DivergenceError(f"the simulation of {self.spec.name!r} diverged at {self.data.time:.2f} s")
         return m
 
     def joint_torque(self) -> np.ndarray:

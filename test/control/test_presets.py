@@ -156,3 +156,22 @@ def test_walking_data_are_what_the_simulator_does_and_follow_the_seed():
     simulation.reset(episode.measurements[0])
     for action, expected in zip(episode.actions[:5], episode.measurements[1:], strict=False):
         np.testing.assert_allclose(simulation.step(action), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("learn/swimmer.yaml", "random_data: 3", "random_data: expected a mapping of keys to values, got 3"),
+        ("learn/swimmer.yaml", "random_data: []", r"random_data: expected a mapping .*, got \[\]"),
+        ("swimmer.yaml", "/**/mpc_controller: true", r"/\*\*/mpc_controller: expected a mapping .*, got True"),
+        ("swimmer.yaml", "/**/mpc_controller: {ros__parameters: a}", "ros__parameters: expected a mapping .*, got 'a'"),
+        ("swimmer.yaml", "/**/mpc_controller: {ros__parameters: {icem: 3}}", "icem: expected a mapping .*, got 3"),
+    ],
+)
+def test_a_section_of_a_robots_file_that_is_none_is_named(tmp_path, monkeypatch, file: str, text: str, said: str):
+    (tmp_path / "learn").mkdir()
+    for name in ("learn/swimmer.yaml", "swimmer.yaml"):
+        (tmp_path / name).write_text(text if name == file else "")
+    monkeypatch.setattr(presets, "shared_file", lambda _, *parts: tmp_path.joinpath(*parts))
+    with pytest.raises(MbmfError, match=rf"{file}: .*{said}"):
+        preset("default", robot("swimmer"))

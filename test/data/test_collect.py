@@ -107,10 +107,10 @@ def test_a_fall_ends_a_closed_loop_episode():
     assert len(episode) == 1
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -1e8])
-def test_an_episode_ends_before_the_step_that_diverged(value: float):
+@pytest.mark.parametrize(("index", "value"), [(20, np.nan), (20, np.inf), (20, -1e8), (21, 2e3)])
+def test_an_episode_ends_before_the_step_that_diverged(index: int, value: float):
     m = np.tile(start_measurement(SPEC), (6, 1))
-    m[4, 20] = value
+    m[4, index] = value
     cut = until_divergence(Episode(m, np.zeros((5, SPEC.nu))))
     assert len(cut) == 3
     assert np.isfinite(cut.measurements).all()

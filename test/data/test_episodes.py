@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tick_messages import SPEC, check_pairs, state
+from tick_messages import SPEC, check_pairs, state, still
 
 from mbmf_ros.data.episodes import PIECE_STEPS, EpisodeBuilder
+from mbmf_ros.data.motion import moved
+from mbmf_ros.data.store import TransitionStore
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,3 +63,52 @@ def test_after_an_interruption_nothing_follows_whatever_the_numbers_say():
     for tick in range(3, 5):
         builder.add(state(0, tick))
     assert check_pairs(builder.store()) == {(0.0, 1.0), (1.0, 2.0), (3.0, 4.0)}
+
+
+def test_they_are_cut_at_the_same_ticks_wherever_reading_begins():
+    whole, late = EpisodeBuilder(SPEC), EpisodeBuilder(SPEC)
+    for tick in range(3 * PIECE_STEPS + 11):
+        whole.add(state(1, tick))
+        if tick >= 137:
+            late.add(state(1, tick))
+    starts = [episode.measurements[0, 0] - 1000 for episode in late.store().episodes]
+    assert starts == [137, *(PIECE_STEPS * piece for piece in (1, 2, 3))]
+    for one, other in zip(late.store().episodes, whole.store().episodes, strict=True):
+        assert one.piece == other.piece
+        assert (other.skipped, len(other) - len(one)) == (0, one.skipped)
+    assert check_pairs(late.store()) == {(1000.0 + tick, 1001.0 + tick) for tick in range(137, 3 * PIECE_STEPS + 10)}
+
+
+def test_standing_still_pushes_no_motion_out_and_memory_stays_bounded():
+    builder, unbounded = EpisodeBuilder(SPEC, max_transitions=2 * PIECE_STEPS), EpisodeBuilder(SPEC)
+    for tick in range(10 * PIECE_STEPS + 100):
+        message = state(1, tick) if tick <= 2 * PIECE_STEPS else still(1, tick)
+        builder.add(message)
+        unbounded.add(message)
+        assert builder.kept == builder.store().transitions <= 3 * PIECE_STEPS
+    assert moved(builder.store()) == moved(unbounded.store()) == 2 * PIECE_STEPS
+    assert builder.transitions == unbounded.kept == 10 * PIECE_STEPS + 99
+    for tick in range(10 * PIECE_STEPS + 100, 13 * PIECE_STEPS + 1):
+        builder.add(state(1, tick))
+    assert max(check_pairs(TransitionStore(SPEC, builder.store().episodes[-2:])))[1] == 1000.0 + 13 * PIECE_STEPS
+    assert builder.store().episodes[0].piece == "1/10", "motion does push motion out"
+
+
+def test_episodes_recorded_before_count_as_those_of_the_stream_do():
+    recorded, builder = EpisodeBuilder(SPEC), EpisodeBuilder(SPEC, max_transitions=PIECE_STEPS)
+    for tick in range(5 * PIECE_STEPS + 1):
+        recorded.add(state(1, tick) if tick <= PIECE_STEPS else still(1, tick))
+    builder.add_store(recorded.store())
+    assert builder.kept == moved(builder.store()) == PIECE_STEPS
+
+
+def test_a_state_that_no_robot_can_have_is_rejected_and_the_stream_goes_on():
+    builder = EpisodeBuilder(SPEC)
+    for tick in range(7):
+        message = state(1, tick)
+        if tick == 3:
+            message.joint_velocity[5] = 1e6
+        assert builder.add(message) == (tick != 3)
+    assert builder.rejected == 1
+    assert "tick 3: joint_velocity[5]: expected at most 1000" in builder.problem
+    assert check_pairs(builder.store()) == {(1000.0 + tick, 1001.0 + tick) for tick in (0, 1, 4, 5)}

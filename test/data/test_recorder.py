@@ -11,11 +11,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from tick_messages import SPEC, check_pairs, serialised, state
+from tick_messages import SPEC, check_pairs, serialised, state, still
 
 from mbmf_ros.data import mcap, recorder
+from mbmf_ros.data.episodes import PIECE_STEPS
+from mbmf_ros.data.motion import moved, moving
 from mbmf_ros.data.read_log import read_log
 from mbmf_ros.data.recorder import Recorder
+from mbmf_ros.dynamics.holdout import hold_out
 
 
 @pytest.fixture(autouse=True)
@@ -155,6 +158,57 @@ def test_a_restarted_recorder_takes_over_what_the_folder_holds(tmp_path: Path):
     assert last.ticks.transitions == last.logged - 1 == 9
     assert len(check_pairs(last.ticks.store())) == 27
     assert sorted(file.name for file in (tmp_path / "log").glob("*.mcap")) == ["log_0.mcap", "log_1.mcap", "log_2.mcap"]
+
+
+def split(log: Recorder) -> tuple[set[float], set[float]]:
+    """The ticks that are trained on, and those that are held out."""
+    train, held = hold_out(moving(log.ticks.store()), 0.1)
+    ticks = [{m[0] for episode in part.store.episodes for m in episode.measurements[:-1]} for part in (train, held)]
+    return ticks[0], ticks[1]
+
+
+@pytest.mark.parametrize("max_bytes", [0, 250_000], ids=["old files are left", "old files are dropped"])
+def test_what_is_held_out_is_the_same_from_wherever_a_restart_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_bytes: int
+):
+    monkeypatch.setattr("mbmf_ros.data.log._MOST_BYTES", 30_000)  # some 70 states in each file
+    monkeypatch.setattr("mbmf_ros.data.log.FLUSH_PERIOD_S", 0.01)
+    log = Recorder(SPEC, tmp_path / "log", "/state", 10_000, max_bytes)
+    take(log, 1, 0, 3137)
+    log.close()
+    train, held = split(log)
+    kept = 10_000 if max_bytes else 1500
+    again = Recorder(SPEC, tmp_path / "log", "/state", kept, max_bytes)
+    first = again.ticks.store().episodes[0].measurements[0, 0] - 1000
+    assert first > PIECE_STEPS
+    assert first % PIECE_STEPS, "it was to begin in the middle of a piece"
+    train_again, held_again = split(again)
+    assert train_again <= train
+    assert held_again <= held
+    assert len(held_again) >= 30
+    take(again, 1, 3137, 3400)  # without a pause
+    again.close()
+    third = Recorder(SPEC, tmp_path / "log", "/state", kept // 2, max_bytes)
+    train_third, held_third = split(third)
+    train_again, held_again = split(again)
+    third.close()
+    assert not (train_third & (held | held_again))
+    assert not (held_third & (train | train_again))
+    assert max(train_third | held_third) == 4398.0
+
+
+def test_a_restart_reads_back_to_motion_from_before_a_long_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mbmf_ros.data.log._MOST_BYTES", 30_000)
+    log = Recorder(SPEC, tmp_path / "log", "/state", 600)
+    take(log, 1, 0, 601)
+    for tick in range(601, 2500):
+        log.take(serialised(still(1, tick)), still(1, tick))
+        log.flush_if_due()
+    log.close()
+    assert moved(log.ticks.store()) == 600
+    again = Recorder(SPEC, tmp_path / "log", "/state", 600)
+    again.close()
+    assert moved(again.ticks.store()) == 600
 
 
 FULL_DISK = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def check_equal(store: TransitionStore, other: TransitionStore) -> None:
     for one, two in zip(store.episodes, other.episodes, strict=True):
         np.testing.assert_array_equal(one.measurements, two.measurements)
         np.testing.assert_array_equal(one.actions, two.actions)
-        assert one.source == two.source
+        assert (one.source, one.piece, one.skipped) == (two.source, two.piece, two.skipped)
 
 
 lengths = st.lists(st.integers(1, 20), min_size=1, max_size=10)
@@ -138,3 +139,11 @@ def test_data_of_another_robot_are_refused(tmp_path: Path):
 def test_an_empty_store_cannot_be_saved_by_mistake(tmp_path: Path):
     with pytest.raises(MbmfError, match="nothing to save"):
         TransitionStore(SPEC).save(tmp_path / "a.safetensors")
+
+
+def test_pieces_of_recordings_keep_their_names(tmp_path: Path):
+    whole = replace(episode(7, 0.0, "log"), piece="3/2", skipped=60)
+    store = TransitionStore(SPEC, [episode(4), whole])
+    store.save(tmp_path / "data.safetensors")
+    check_equal(TransitionStore.load(tmp_path / "data.safetensors", SPEC), store)
+    assert [(e.piece, e.skipped, len(e)) for e in store.head(9).episodes] == [("", 0, 4), ("3/2", 60, 5)]

@@ -48,6 +48,13 @@ def state(
     )
 
 
+def still(episode: int, tick: int) -> Any:
+    """The same of a robot to which the safe action was applied."""
+    message = state(episode, tick)
+    message.applied_action = np.zeros(8 if tick else 0)
+    return message
+
+
 def serialised(message: object) -> bytes:
     return bytes(TYPES.serialize_cdr(message, STATE_TYPE))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mbmf_ros.data.collect import CollectConfig, collect_random
+from mbmf_ros.data.motion import moved, moving
 from mbmf_ros.data.store import Episode, TransitionStore
-from mbmf_ros.dynamics.holdout import BLOCK_STEPS, Part, hold_out, moving, recency
+from mbmf_ros.dynamics.holdout import BLOCK_STEPS, Part, hold_out, recency
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import robot
 
@@ -80,3 +83,40 @@ def test_too_little_is_told(store: TransitionStore):
 def test_standing_still_is_not_learned_from(store: TransitionStore):
     still = Episode(store.episodes[0].measurements, np.zeros_like(store.episodes[0].actions))
     assert moving(TransitionStore(SPEC, [still, *store.episodes[:2], still])).episodes == store.episodes[:2]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25])
+def test_a_piece_of_a_recording_is_split_by_its_name_wherever_it_is_cut_off(store: TransitionStore, share: float):
+    pieces = [replace(episode, piece=f"{number}/0") for number, episode in enumerate(store.episodes)]
+    train, held = hold_out(TransitionStore(SPEC, pieces), share)
+    assert 0.5 * share < held.store.transitions / store.transitions < 1.5 * share
+    for first, last in ((0, 130), (41, 200), (63, 64)):
+        parts = [
+            replace(
+                episode,
+                measurements=episode.measurements[first : last + 1],
+                actions=episode.actions[first:last],
+                skipped=first,
+            )
+            for episode in pieces
+            if len(episode) >= last
+        ]
+        train_part, held_part = hold_out(TransitionStore(SPEC, parts), share)
+        assert rows(held_part) <= rows(held)
+        assert rows(train_part) <= rows(train)
+        assert len(rows(held_part) | rows(train_part)) == (last - first) * len(parts)
+
+
+def test_ages_and_counts_are_of_transitions_in_motion(store: TransitionStore):
+    resting = [replace(episode, actions=episode.actions.copy()) for episode in store.episodes[:10]]
+    for episode in resting:
+        episode.actions[10:] = 0.0
+    assert moved(TransitionStore(SPEC, resting)) == 100
+    train, held = hold_out(TransitionStore(SPEC, [*resting, store.episodes[10]]), 0.1)
+    ages = np.concatenate([train.transition_ages, held.transition_ages])
+    newest = len(store.episodes[10])
+    assert len(ages) == sum(map(len, resting)) + newest
+    np.testing.assert_array_equal(np.sort(ages)[:newest], np.arange(1, newest + 1))
+    np.testing.assert_array_equal(np.unique(ages), np.arange(1, newest + 101))
+    long_ago = np.array([len(part.between(newest + 100, np.inf).episodes) for part in (train, held)])
+    assert long_ago.sum() == 1, "one episode began before all motion"

@@ -31,6 +31,7 @@ def spoilt(state: RobotState) -> list[RobotState]:
         {"joint_position": doubles(np.zeros(3))},
         {"joint_position": doubles([])},
         {"joint_velocity": doubles(np.full(len(state.joint_velocity), NAN))},
+        {"joint_velocity": doubles(np.full(len(state.joint_velocity), 1e6))},
         {"robot": "swimmer"},
     ]
     out = [copy.deepcopy(state) for _ in range(len(changes) + 2)]

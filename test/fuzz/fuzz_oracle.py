@@ -41,7 +41,10 @@ def malformed(message: Any, topic: str, node: str, spec: RobotSpec) -> bool:
         numbers = (*_xyz(pose.position), *_q(pose.orientation), *_xyz(twist.linear), *_xyz(twist.angular))
         joints = (message.joint_position, message.joint_velocity)
         fits = message.robot == spec.name and all(len(values) == len(spec.joints) for values in joints)
-        return not (fits and _finite(numbers) and all(map(_finite, joints)))
+        velocities = (*_xyz(twist.linear), *_xyz(twist.angular), *message.joint_velocity)
+        fast = any(abs(value) > 1e3 for value in velocities)
+        far = any(abs(value) >= 1e6 for value in (*numbers, *message.joint_position))
+        return not (fits and _finite(numbers) and all(map(_finite, joints))) or fast or far
     if isinstance(message, RobotAction):
         fits = len(message.action) == spec.nu and len(message.plan) % spec.nu == 0
         return not (fits and _finite(message.action) and _finite(message.plan))

@@ -251,3 +251,13 @@ def test_a_jump_of_the_robots_clock_is_survived(jump_s: float):
     if abs(jump_s) > hardware.sync.clock_jump:
         assert not any(lost for _, lost in found)
         assert {one.counts["clock jumps"] for one in estimator.inputs.values()} == {1}
+
+
+def test_a_velocity_that_no_robot_has_is_a_cause_to_hold():
+    hardware, fast = config(), standing()
+    fast[LAYOUT.joint_velocity.start] = 2e3
+    estimator = Estimator(hardware)
+    Robot(hardware).tell(estimator, fast, 3.0, STEADY_S)
+    found, causes = estimator.measure(STEADY_S)
+    assert found is None
+    assert ["joint_velocity[0]: expected at most 1000" in cause for cause in causes] == [True]

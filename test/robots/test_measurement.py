@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import profile, robot
-from mbmf_ros.robots.measurement import quaternion_of_yaw, rotation_matrix, yaw_of
+from mbmf_ros.robots.measurement import plausible, quaternion_of_yaw, rotation_matrix, yaw_of
 from mbmf_ros.robots.sim import start_measurement
 
 SPEC = robot("ant")
@@ -118,3 +118,28 @@ def test_a_robot_falls_by_tilt_and_by_height():
     leaning[LAYOUT.orientation] = (math.cos(0.6), 0, math.sin(0.6), 0)  # by 1.2 rad
     rows = np.stack([[upright, tilted, low], [high, leaning, upright]])
     assert SPEC.fallen(rows).tolist() == [[False, True, True], [True, False, False]]
+
+
+@pytest.mark.parametrize(
+    ("index", "value", "said"),
+    [
+        (0, -1e6, "position[0]: expected less than 1e+06 in size, got -1e+06"),
+        (4, 1e6, "orientation[1]: expected less than 1e+06"),
+        (8, 1001.0, "linear_velocity[1]: expected at most 1000 (m/s, rad/s) in size, got 1001"),
+        (12, -2e3, "angular_velocity[2]: expected at most 1000"),
+        (20, 1e300, "joint_position[7]: expected less than 1e+06"),
+        (21, 1e6, "joint_velocity[0]: expected at most 1000"),
+    ],
+)
+def test_numbers_that_no_robot_has_are_named(index: int, value: float, said: str):
+    m = start_measurement(SPEC)
+    m[index] = value
+    assert said in (LAYOUT.problem(m) or "")
+    assert np.flatnonzero(~plausible(np.stack([start_measurement(SPEC), m])).ravel()).tolist() == [LAYOUT.size + index]
+
+
+def test_large_numbers_that_a_robot_may_have_are_no_problem():
+    m = start_measurement(SPEC)
+    m[LAYOUT.position], m[LAYOUT.joint_position] = 9e5, -9e5
+    m[LAYOUT.linear_velocity], m[LAYOUT.angular_velocity], m[LAYOUT.joint_velocity] = 1e3, -1e3, 1e3
+    assert LAYOUT.problem(m) is None

@@ -169,3 +169,12 @@ def test_settings_that_do_not_fit_are_refused_and_the_old_ones_stay():
         Safety(SPEC, MOVING, RANGE[:3])
     with pytest.raises(MbmfError, match="8 joints"):
         Safety(SPEC, MOVING, RANGE[:, ::-1])
+
+
+def test_a_state_that_no_robot_can_have_makes_it_hold_with_the_safe_action():
+    safety, absurd = moving(joint_margin=0.1), START.copy()
+    absurd[SPEC.measurement.joint_velocity.start] = 1e6
+    assert safety.update(1.0, absurd) is Mode.HOLDING
+    assert "joint_velocity[0]" in safety.reason
+    np.testing.assert_array_equal(safety.limit(np.ones(SPEC.nu), absurd, 1.0), SPEC.safe_action)
+    assert safety.update(1.1, START) is Mode.ACTIVE

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
@@ -15,10 +16,12 @@ pytest.importorskip("mbmf_ros.msg")
 from learner_bridge import SPEC, Bridge, values
 from std_srvs.srv import SetBool, Trigger
 
-from mbmf_ros.data.store import TransitionStore
+from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.dynamics.io import layout_hash, load_model, model_from_bytes
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import LearnerStatus
+from mbmf_ros.nodes.runtime import OK, WARN
+from mbmf_ros.robots.sim import start_measurement
 
 pytestmark = pytest.mark.ros
 
@@ -99,6 +102,53 @@ def test_stopping_ends_the_worker(bridge: Bridge, learner: Callable, store: Tran
     node.destroy_node()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("service", ["reset", "load"])
+def test_after_a_new_beginning_diagnostics_do_not_warn_of_what_failed_before(
+    bridge: Bridge,
+    learner: Callable,
+    store: TransitionStore,
+    model_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    service: str,
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    base = tmp_path / "base.safetensors"
+    store.save(base)
+    learner(base_data="~/base.safetensors")
+    (tmp_path / "saved.safetensors").write_bytes(model_file.read_bytes())
+    bridge.connect()
+    base.write_bytes(base.read_bytes()[:-100])
+    assert bridge.call(Trigger, "train").success
+    bridge.until(lambda: bridge.status.refused == 1)
+    assert f"{base} is not a whole transitions file" in bridge.status.refusal
+    bridge.until(lambda: any(found.level == WARN and "not a whole" in found.message for found in bridge.diagnoses))
+    assert bridge.call(Trigger, service).success
+    bridge.diagnoses.clear()
+    bridge.until(lambda: any(("trainings refused", "1") in values(found) for found in bridge.diagnoses))
+    told = [found for found in bridge.diagnoses if "dynamics_learner" in found.name]
+    assert [found.level for found in told] == [OK] * len(told)
+    assert ("training", "idle") in values(told[-1])
+
+
+def test_after_a_restart_only_transitions_in_motion_count(bridge: Bridge, learner: Callable):
+    m, actions = np.tile(start_measurement(SPEC), (201, 1)), np.zeros((200, SPEC.nu))
+    actions[40:50] = 0.5
+    by_itself = {"continuous": True, "continual.first_train": 100}
+    first = learner(**by_itself)
+    bridge.connect()
+    count = bridge.publish(TransitionStore(SPEC, [Episode(m, actions)] * 3))
+    bridge.until(lambda: bridge.status.logged == count)
+    assert bridge.status.until_training == 70
+    few = bridge.call(Trigger, "train")
+    assert "30 transitions in motion are too few" in few.message
+    first.destroy_node()
+    bridge.statuses.clear()
+    learner(**by_itself)
+    bridge.until(lambda: len(bridge.statuses) > 1)  # the first one is told before the log counts
+    assert (bridge.status.kept, bridge.status.until_training) == (600, 70)
 
 
 @pytest.mark.parametrize(

@@ -43,15 +43,18 @@ def test_every_state_is_logged_and_counted(bridge: Bridge, learner: Callable, st
     count = bridge.publish(store)
     bad = state(store.episodes[0].measurements[0], None, 99, 0)
     bad.joint_position = doubles(np.full(8, np.nan))
+    absurd = state(store.episodes[0].measurements[0], None, 99, 0)
+    absurd.joint_velocity = doubles(np.full(8, 1e6))
+    bridge.publisher.publish(absurd)
     bridge.publisher.publish(bad)
-    bridge.until(lambda: bridge.status.rejected == 1)
+    bridge.until(lambda: bridge.status.rejected == 2)
     assert bridge.status.logged == count
     bridge.until(
         lambda: any(found.level == WARN and "not all numbers are finite" in found.message for found in bridge.diagnoses)
     )
     node.destroy_node()
     contents = read_log(tmp_path / "log", SPEC)
-    assert (contents.messages, contents.rejected) == (count + len(store.episodes) + 1, 1)
+    assert (contents.messages, contents.rejected) == (count + len(store.episodes) + 2, 2)
     assert len(contents.store.episodes) == len(store.episodes)
     for logged, published in zip(contents.store.episodes, store.episodes, strict=True):
         np.testing.assert_array_equal(logged.measurements, published.measurements)

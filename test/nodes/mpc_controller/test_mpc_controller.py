@@ -104,6 +104,7 @@ def bad_states():
     broken = start_measurement(SPEC)
     broken[3] = np.nan
     yield pytest.param({"m": broken}, id="nan")
+    yield pytest.param({"joint_velocity": [1e6] * 8}, id="absurd")
     yield pytest.param({"joint_position": [0.0] * 3}, id="size")
     yield pytest.param({"robot": "swimmer"}, id="robot")
     yield pytest.param({"pending_action": [0.0] * 3}, id="pending size")
