@@ -18,7 +18,8 @@ from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
 
-_SAMPLED = 10  # of so many states one tells whether there is motion
+_SAMPLED = 10  # of so many states one tells whether there is motion ...
+_FEW = 20  # ... but not if there are fewer of these in a file
 _LONGEST_PAUSE_NS = 1_000_000_000
 """Between files, a longer one means another start of the robot: equal numbers of episode and tick then mean nothing."""
 
@@ -98,16 +99,25 @@ def read_log(
 
 
 def _newest(files: list[Path], spec: RobotSpec, topics: Collection[str], transitions: int) -> list[Path]:
-    """The last files with about so many transitions in motion; of files that others wrote, which may be few, all."""
-    for count, file in enumerate(reversed(files), start=1):
+    """The last files with about so many transitions in motion, without those in which the robot seems to rest.
+
+    Of files that others wrote, which may be few, all.
+    """
+    chosen: list[Path] = []
+    some = False  # states in the chosen ones
+    for file in reversed(files):
         if file.suffix != ".mcap" or library(file) != LIBRARY:
             return files
         states = (message.state for message in StateReader([file], topics, _SAMPLED))
-        actions = (np.asarray(state.applied_action) for state in states if state is not None)
-        transitions -= _SAMPLED * sum(len(action) == spec.nu and moves(spec, action) for action in actions)
+        actions = [np.asarray(state.applied_action) for state in states if state is not None]
+        moving = sum(len(action) == spec.nu and moves(spec, action) for action in actions)
+        if moving or len(actions) < _FEW or not some:
+            chosen.append(file)
+            some = some or bool(actions)
+        transitions -= _SAMPLED * moving
         if transitions < 0:
-            return files[-count:]
-    return files
+            break
+    return chosen[::-1]
 
 
 def _nothing(

@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 
 from mbmf_ros.config import Ranged, ranged
+from mbmf_ros.data.motion import moves
 from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.dynamics.change import ChangeConfig, ChangeDetector
-from mbmf_ros.dynamics.holdout import moves
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.dynamics.refit import RefitConfig
 from mbmf_ros.robots import RobotSpec

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mbmf_ros.data.motion import in_motion, moved
-from mbmf_ros.data.motion import moves as moves
-from mbmf_ros.data.motion import moving as moving
 from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.errors import MbmfError
 

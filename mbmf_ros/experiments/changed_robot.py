@@ -26,10 +26,10 @@ from mbmf_ros.control.follow import planar_pose, start_of, to_odom
 from mbmf_ros.control.path import Path as WalkedPath
 from mbmf_ros.control.path import PathTracker
 from mbmf_ros.control.presets import make_controller, preset
+from mbmf_ros.data.motion import moving
 from mbmf_ros.data.store import Episode, TransitionStore
 from mbmf_ros.dynamics.change import ChangeDetector
 from mbmf_ros.dynamics.continual import Continual, ContinualConfig
-from mbmf_ros.dynamics.holdout import moving
 from mbmf_ros.dynamics.io import default_model_path, load_model
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.dynamics.refit import RefitConfig, refit

@@ -172,7 +172,6 @@ def test_what_is_held_out_is_the_same_from_wherever_a_restart_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_bytes: int
 ):
     monkeypatch.setattr("mbmf_ros.data.log._MOST_BYTES", 30_000)  # some 70 states in each file
-    monkeypatch.setattr("mbmf_ros.data.log.FLUSH_PERIOD_S", 0.01)
     log = Recorder(SPEC, tmp_path / "log", "/state", 10_000, max_bytes)
     take(log, 1, 0, 3137)
     log.close()
@@ -198,7 +197,7 @@ def test_what_is_held_out_is_the_same_from_wherever_a_restart_reads(
 
 
 def test_a_restart_reads_back_to_motion_from_before_a_long_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mbmf_ros.data.log._MOST_BYTES", 30_000)
+    monkeypatch.setattr("mbmf_ros.data.log._MOST_BYTES", 100_000)  # some 240 states in each file
     log = Recorder(SPEC, tmp_path / "log", "/state", 600)
     take(log, 1, 0, 601)
     for tick in range(601, 2500):
@@ -209,6 +208,11 @@ def test_a_restart_reads_back_to_motion_from_before_a_long_rest(tmp_path: Path, 
     again = Recorder(SPEC, tmp_path / "log", "/state", 600)
     again.close()
     assert moved(again.ticks.store()) == 600
+    contents = read_log(tmp_path / "log", SPEC, 600)
+    assert contents.messages < 1000, "what rests is not even read"
+    for number in range(4):
+        (tmp_path / "log" / f"log_{number}.mcap").unlink()
+    assert moved(read_log(tmp_path / "log", SPEC, 600).store) == 0, "no motion is left, and that is no error"
 
 
 FULL_DISK = """
