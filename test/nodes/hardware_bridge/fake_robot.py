@@ -48,6 +48,7 @@ class FakeRobot:
         m: what it measures.
         silent: inputs that say nothing.
         answering: there is a controller that answers.
+        reply: its next action; at random, unless set.
         commands: actions that arrived, in the spec's order, with the time of arrival and the number of states before.
         states, heard_s: heard so far, and when [s].
         given: answers, by episode and tick.
@@ -59,6 +60,7 @@ class FakeRobot:
         self.commands: list[tuple[np.ndarray, float, int]] = []
         self.states: list[RobotState] = []
         self.rng = np.random.default_rng(0)
+        self.reply = lambda: self.rng.uniform(-1, 1, SPEC.nu)
         self.robot = Robot(self.hardware)
         self.heard_s: list[float] = []
         self.given: dict[tuple[int, int], np.ndarray] = {}
@@ -124,7 +126,7 @@ class FakeRobot:
         self.states.append(state)
         self.heard_s.append(time.monotonic())
         if self.answering and not repeated:
-            self.answer(state, self.rng.uniform(-1, 1, SPEC.nu))
+            self.answer(state, self.reply())
 
     def answer(self, state: RobotState, action: Any, plan: Any = ()) -> None:
         """What a controller says to ``state``."""

@@ -72,7 +72,6 @@ def test_a_stop_does_not_throw_the_robot_into_its_safe_posture(setup, stop):
     """Each target is within reach of the one before; disabled, it stays the last."""
     bridge, fake = setup(command={"interface": "position", "stop_speed": 1.0}, checks={"start_distance": 3.0})
     fake.enable()
-    fake.answering = False
     far = np.full(SPEC.nu, 0.05)  # of a scale of 20 rad: beyond the reach of one period at the stop's speed
     targets, send = [], bridge.output._send
 
@@ -80,16 +79,14 @@ def test_a_stop_does_not_throw_the_robot_into_its_safe_posture(setup, stop):
         targets.append(np.array(data))
         send(data)
 
-    def told_far():
-        fake.answer(fake.last, far)
-        return bridge.output.in_force is not None and np.array_equal(bridge.output.in_force, far)
-
-    fake.rig.until(told_far, "a posture far from the safe one")
+    fake.reply = lambda: far
+    fake.rig.until(lambda: np.array_equal(bridge.output.in_force, far), "a posture far from the safe one")
     bridge.output._send = note
     if stop == "estop":
         assert fake.rig.call(Trigger, "hardware_bridge/estop").success
     elif stop == "disable":
         assert fake.rig.call(SetBool, "hardware_bridge/enable", data=False).success
+    fake.answering = False  # until then it went on: finding a service may take longer than the command's timeout
     if stop == "disable":
         fake.rig.until(lambda: bridge.output.in_force is None, "the release")
         fake.reach(3)
