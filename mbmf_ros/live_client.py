@@ -76,18 +76,8 @@ class LiveClient(Node):
 
     COLUMNS = (
         *("sim_s", "episode", "task", "ticks", "late", "fell", "cross_track_mean_m", "cross_track_max_m", "progress_m"),
-        *(
-            "plan_ms_max",
-            "version",
-            "models",
-            "training",
-            "accepted",
-            "refused",
-            "changed",
-            "changes",
-            "surprise",
-            "learnable",
-        ),
+        *("plan_ms_max", "version", "models", "training", "accepted", "refused"),
+        *("changed", "changes", "surprise", "learnable"),
         *("recent_error", "old_error", "kept", "memory_mb", "bridge_late", "disturbed"),
     )
 
