@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from mbmf_ros.config import override
-from mbmf_ros.control.follow import PathRun, planar_pose, to_odom
+from mbmf_ros.control.follow import PathRun
 from mbmf_ros.control.mpc import MpcController
-from mbmf_ros.control.path import Path
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.experiments.stand_in_truth import laid, truly
 from mbmf_ros.hardware.commands import Commands
 from mbmf_ros.hardware.config import HardwareConfig
 from mbmf_ros.hardware.continuity import Continuity, Verdict
@@ -64,7 +64,7 @@ class Loop:
         self._answer: np.ndarray | None = None
         self._rows = np.empty((0, self.spec.nu))  # of the last plan, for when there is no answer
         self._unanswered = 0  # control periods in a row
-        self._m = np.empty(0)
+        self._m = self._truth = np.empty(0)  # measured last, and where the robot really was then
         self._period = 0
         self.held = 0  # control periods in which control was lost
 
@@ -72,16 +72,17 @@ class Loop:
         """Walk ``waypoints`` (W, 2) [m], robot's start frame.
 
         Returns:
-            The row of :meth:`mbmf_ros.control.follow.PathRun.result`, with ``truly``: the same by where the robot
-            really was, and ``held``: control periods in which control was lost.
+            The row of :meth:`mbmf_ros.control.follow.PathRun.result`, that of
+            :func:`mbmf_ros.experiments.stand_in_truth.truly`, and ``held``: control periods in which control was lost.
         """
         started = time.monotonic()
         self.controller.reset()
         while self.robot.now_s < SETTLE_S or not len(self._m):
             self.step()
         began_s = self.robot.now_s
-        path, true_path = (self._laid(waypoints, m) for m in (self._m, self.robot.truth))
-        run, real = PathRun(self.spec, name, seed, path), PathRun(self.spec, name, seed, true_path)
+        path = laid(waypoints, self._m)
+        run = PathRun(self.spec, name, seed, path)
+        measured, truth = [self._m], [self._truth]
         self.controller.set_path(path)
         held = self.held
         while not run.finished:
@@ -91,19 +92,11 @@ class Loop:
                 run.error = str(error)
                 break
             run.tick(self._m, plan_s, missed=plan_s is None)
-            if not real.finished:
-                real.tick(self.robot.truth, None, missed=False)
-        wall_s = time.monotonic() - started
-        row = run.result(self.robot.now_s - began_s, wall_s)
-        there = real.result(0.0, 0.0)
-        truly = {f"true_{key}": there[key] for key in ("success", "reached", "cross_track_mean_m", "fell")}
-        return row | truly | {"held": self.held - held}
-
-    @staticmethod
-    def _laid(waypoints: np.ndarray, m: np.ndarray) -> Path:
-        """The path (W, 2) [m] of a robot's start frame for one that starts at the measurement ``m`` (nm,)."""
-        pose = planar_pose(m)
-        return Path.from_waypoints(np.array(pose[:2]), to_odom(waypoints, pose))
+            measured.append(self._m)
+            truth.append(self._truth)
+        row = run.result(self.robot.now_s - began_s, time.monotonic() - started)
+        row |= truly(self.spec, name, seed, waypoints, np.array(measured), np.array(truth))
+        return row | {"held": self.held - held}
 
     def step(self) -> float | None:
         """One control period; returns how long planning took on this computer [s], None where there was no state."""
@@ -154,7 +147,7 @@ class Loop:
         if m is not None and self._continuity.check(now_s, m) is Verdict.JUMPED:
             m, causes = None, [self._continuity.reason]
         if m is not None:
-            self._m = m
+            self._m, self._truth = m, self.robot.truth
         known = self._m if len(self._m) and not (causes and m is None) else None
         mode = self.safety.update(now_s, known, causes, self._unanswered, "no state to answer")
         self.held += mode not in (Mode.RAMPING, Mode.ACTIVE)
