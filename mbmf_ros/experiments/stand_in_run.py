@@ -54,7 +54,7 @@ class Loop:
         self.estimator, self.commands = Estimator(hardware), Commands(hardware)
         limits = override(SafetyConfig(auto_enable=True), hardware.safety, "safety")
         ranges = np.array([(joint.low, joint.high) for joint in hardware.in_order()])
-        self.safety = Safety(self.spec, limits, ranges)
+        self.safety = Safety(self.spec, limits, ranges, hardware.postures)
         self._continuity = Continuity(self.spec, hardware.jump)
         self._compensate, self._plan_time_s = compensate, plan_time_s
         self._ahead_s = hardware.latency.ahead_s if compensate else 0.0

@@ -19,8 +19,8 @@ def start_problems(estimator: Estimator, m: np.ndarray | None, now_s: float) -> 
         m: the measurement now, (nm,); None: there is none.
         now_s: by our steady clock [s].
     """
-    if silent := estimator.silent(now_s):
-        return silent
+    if unusable := estimator.silent(now_s) or estimator.late():
+        return unusable
     problems = [*_rates(estimator, now_s), *_gravity(estimator)]
     if m is None:
         return [*problems, "no measurement: messages of one instant are missing (sync.tolerance, sync.stamps)"]

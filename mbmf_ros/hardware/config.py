@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mbmf_ros.config import Ranged, load_yaml, override, ranged
 from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.hardware.settings import (
@@ -106,6 +108,14 @@ class HardwareConfig:
     def spec(self) -> RobotSpec:
         """What it is."""
         return robot(self.robot)
+
+    @property
+    def postures(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Where an action is where its joint shall be: center and scale of each [rad], (nu,); None where it is not."""
+        if not self.command.postures:
+            return None
+        joints = [self.joints[name] for name in self.spec.actuated_joints]
+        return np.array([joint.center for joint in joints]), np.array([joint.scale for joint in joints])
 
     def in_order(self) -> tuple[JointConfig, ...]:
         """The joints in the spec's order."""

@@ -21,6 +21,10 @@ from mbmf_ros.hardware.settings import InputConfig
 from mbmf_ros.hardware.synchroniser import Input, Stamped, Synchroniser
 
 INPUTS = ("joint_states", "imu", "pose")
+LATE = (
+    "older than max_age when they arrive; is the connection slow? If instead the robot's clock was set back, disable "
+    "the robot, then enable it twice: the first time is refused"
+)
 
 
 class Estimator:
@@ -38,7 +42,7 @@ class Estimator:
 
     def __init__(self, config: HardwareConfig):
         self.config, self.spec = config, config.spec
-        self.inputs = {name: Input(config.sync.clock_jump) for name in INPUTS}
+        self.inputs = {name: Input(config.sync.clock_jump, self.settings(name).max_age) for name in INPUTS}
         self._synchroniser = Synchroniser(self.inputs, config.sync)
         self._joint_reader = JointReader(config)
         self._imu_reader = ImuReader(config.imu)
@@ -144,6 +148,16 @@ class Estimator:
                 lines.append(f"{name}: nothing usable on {settings.topic} for more than {settings.max_age:g} s")
         return lines
 
+    def late(self) -> list[str]:
+        """Inputs whose messages are too old when they arrive, in one line; none: no line."""
+        names = [name for name, one in self.inputs.items() if one.clock.late]
+        return [f"{', '.join(names)}: {LATE}"] if names else []
+
+    def trust_clock(self) -> None:
+        """What is late counts as in time from now on: somebody was told, and says that the robot's clock was set."""
+        for one in self.inputs.values() if self.late() else ():
+            one.clock.trust()
+
     def measure(self, now_s: float) -> tuple[np.ndarray | None, list[str]]:
         """The measurement (nm,) at ``now_s``, and why control is lost.
 
@@ -151,8 +165,10 @@ class Estimator:
         """
         if causes := self.silent(now_s):
             return None, causes
-        found, offset_s = self._synchroniser.newest(), self._synchroniser.offset_s
-        if found is not None:
+        offset_s, late = self._synchroniser.offset_s, self.late()
+        # Stamps of before a jump are not comparable with those of after it; of small ones not every input tells.
+        found = self._synchroniser.newest() if self._synchroniser.apart_s <= self._stale_s else None
+        if found is not None and not late:
             oldest_s = min(message.stamp_s for message in found.values())
             fresh = now_s - offset_s - oldest_s <= self._stale_s + self._synchroniser.offset_spread_s
             if fresh and oldest_s != self._used_stamp_s:
@@ -162,6 +178,8 @@ class Estimator:
                 return (None, [problem]) if problem else (m, [])
         if now_s - self._measured_s <= self.max_age_s:
             return None, []  # a hitch, as when the robot's clock jumps: no reason to hold
+        if late:
+            return None, late
         if found is not None:
             return None, ["messages arrive late, and then many at once; is the computer or the network busy?"]
         return None, [

@@ -177,7 +177,7 @@ class SyncConfig(Ranged):
     Attributes:
         tolerance: messages of one instant differ at most so much in their stamps [s].
         stamps: robot, or arrival where the robot's drivers do not share a clock.
-        clock_jump: a stamp that differs so much [s] from what passed by our own clock is a jump of the robot's.
+        clock_jump: a stamp that is so much [s] ahead of what passed by our own clock is of one that was set forward.
     """
 
     tolerance: float = ranged(0.02, 1e-4, 1.0)

@@ -1,7 +1,7 @@
 """Brings messages of different topics together by the robot's own stamps.
 
-The robot's clock may be anywhere; its stamps are compared with each other only. How old a message is, and whether a
-clock has jumped, is judged by when it arrived on our own steady clock.
+The robot's clock may be anywhere; its stamps are compared with each other only. How far it is from our own steady
+clock, and whether it has jumped, is told by when messages arrive.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mbmf_ros.hardware.clock_offset import ClockOffset
 from mbmf_ros.hardware.settings import SyncConfig
 
 KEPT = 64  # messages per input: half a second at 128 Hz
-OFFSETS = 64  # messages over which the fastest one is looked for
 
 
 @dataclass(frozen=True)
@@ -36,48 +36,35 @@ class Input:
     """The newest messages of one topic.
 
     Args:
-        clock_jump_s: see :class:`SyncConfig`.
+        clock_jump_s, max_age_s: see :class:`ClockOffset`.
 
     Attributes:
         messages: the newest, oldest first.
         arrivals: when the newest arrived [s], whatever became of them.
         counts: what was not taken, or noteworthy: ``repeated or out of order``, ``clock jumps``.
+        clock: the robot's.
     """
 
-    def __init__(self, clock_jump_s: float):
+    def __init__(self, clock_jump_s: float, max_age_s: float):
         self.messages: deque[Stamped] = deque(maxlen=KEPT)
         self.arrivals: deque[float] = deque(maxlen=4096)
         self.counts: Counter[str] = Counter()
-        self._clock_jump_s = clock_jump_s
-        self._last: tuple[float, float] | None = None  # stamp and arrival
-        self._offsets: deque[float] = deque(maxlen=OFFSETS)
+        self.clock = ClockOffset(clock_jump_s, max_age_s)
 
     def admit(self, stamp_s: float, arrival_s: float) -> str:
-        """What a message's stamp says about it: ``ok``, ``old`` (not to be used) or ``jump`` (forget what was)."""
+        """See :meth:`ClockOffset.admit`; what came before a jump is forgotten."""
         self.arrivals.append(arrival_s)
-        last, verdict = self._last, "ok"
-        if last is not None:
-            passed_s, waited_s = stamp_s - last[0], arrival_s - last[1]
-            if abs(passed_s - waited_s) > self._clock_jump_s:
-                verdict = "jump"
-                self.counts["clock jumps"] += 1
-                self.messages.clear()
-                self._offsets.clear()
-            elif passed_s <= 0:
-                self.counts["repeated or out of order"] += 1
-                return "old"
-        self._last = stamp_s, arrival_s
-        self._offsets.append(arrival_s - stamp_s)
+        verdict = self.clock.admit(stamp_s, arrival_s)
+        if verdict == "jump":
+            self.counts["clock jumps"] += 1
+            self.messages.clear()
+        elif verdict == "old":
+            self.counts["repeated or out of order"] += 1
         return verdict
 
     def add(self, message: Stamped) -> None:
         """Keep an admitted message."""
         self.messages.append(message)
-
-    @property
-    def offset_s(self) -> float:
-        """Our clock minus the robot's [s], by the message that was fastest of late."""
-        return min(self._offsets)
 
     def age_s(self, now_s: float) -> float:
         """Time since a usable message arrived [s]; infinite before the first."""
@@ -115,9 +102,15 @@ class Synchroniser:
     @property
     def offset_s(self) -> float:
         """Our clock minus the robot's [s], by the fastest message of all inputs; there have to be messages."""
-        return min(one.offset_s for one in self.inputs.values())
+        return min(one.clock.offset_s for one in self.inputs.values())
 
     @property
     def offset_spread_s(self) -> float:
         """How much longer the slowest input takes to arrive than the fastest [s]; there have to be messages."""
-        return max(one.offset_s for one in self.inputs.values()) - self.offset_s
+        return max(one.clock.offset_s for one in self.inputs.values()) - self.offset_s
+
+    @property
+    def apart_s(self) -> float:
+        """How differently the inputs' clocks have jumped [s]; of one clock, that is until the last input shows it."""
+        jumped_s = [one.clock.jumped_s for one in self.inputs.values()]
+        return max(jumped_s) - min(jumped_s)

@@ -72,9 +72,8 @@ class HardwareBridge(Node):
         self._skipped = True  # there was no state in the last control period
         now = time.monotonic()
         self._period_s, self._published_s = now, now
-        self._epoch_ns = time.time_ns() - round(
-            1e9 * now
-        )  # stamps keep to the steady clock, however the system's is set
+        # Stamps keep to the steady clock, however the system's is set.
+        self._epoch_ns = time.time_ns() - round(1e9 * now)
 
         self._states = self.create_publisher(RobotState, "state", qos.STATE_PUB)
         self.output = HardwareOutput(self, self.estimator, self.pairing)
@@ -82,8 +81,8 @@ class HardwareBridge(Node):
         self._actions = self.create_subscription(RobotAction, "action", self._on_action, qos.ACTION)
         offer(self, Trigger, "reset", self._on_reset)
         ranges = np.array([(joint.low, joint.high) for joint in self.hardware.in_order()])
-        layer = Safety(spec, self.config.safety, ranges)
-        self.safety = SafetyInterface(self, layer, time.monotonic, self._after_request, problems=self._problems)
+        layer = Safety(spec, self.config.safety, ranges, self.hardware.postures)
+        self.safety = SafetyInterface(self, layer, time.monotonic, self._after_request, problems=self._refusals)
         self._diagnostics = Diagnostics(self, spec.name, self._condition, self.rejects)
         self.create_timer(REPEAT_S / 5, self._on_watch, clock=STEADY)
         self._turn = None
@@ -140,10 +139,11 @@ class HardwareBridge(Node):
         if m is not None and self.spec.fallen(m):
             self.safety.layer.trip(f"{self.spec.name} has fallen")
         causes += self._inputs.temperatures.problems(now)
+        if self._enabled:
+            causes += self.output.listeners.problems()
         if not self._checked and self.safety.layer.config.auto_enable:
-            problems = self._problems()
+            causes += (problems := self._problems())
             self._checked = not problems
-            causes += problems
         return m, causes
 
     def _choose(self) -> None:
@@ -215,16 +215,11 @@ class HardwareBridge(Node):
             message.applied_action = doubles(past.action if past else self._safe)
             message.action_source = past.source if past else RobotState.SOURCE_SAFE
         if not self._immediate:
-            message.pending_action = doubles(np.stack(self._pending()))
+            in_force = self._safe if self.output.in_force is None else self.output.in_force
+            # What is decided already, from this state on.
+            message.pending_action = doubles(np.stack([in_force, self._action] if self._two_ahead else [in_force]))
         self._state = fill_state(message, m, self.spec)
         self._publish()
-
-    def _pending(self) -> list[np.ndarray]:
-        """What is decided already, from this state on."""
-        in_force = self._safe if self.output.in_force is None else self.output.in_force
-        if not self._two_ahead:
-            return [in_force]
-        return [in_force, self._action]
 
     def _publish(self) -> None:
         """Publish the newest state, with the status as it is now."""
@@ -239,6 +234,7 @@ class HardwareBridge(Node):
             self._publish()
 
     def _on_action(self, message: RobotAction) -> None:
+        self._diagnostics.heard("action")
         answer = answer_from(message, self.spec, self, self.rejects)
         if answer is None:
             return
@@ -262,8 +258,13 @@ class HardwareBridge(Node):
         now = time.monotonic()
         m = self._m if now - self._m_s <= self.estimator.max_age_s else None
         problems = start_problems(self.estimator, m, now) + self._inputs.temperatures.problems(now)
-        if not self.output.heard:
-            problems.append(f"nobody listens on {self.output.topic}; is the robot's controller active?")
+        return problems + (self.output.listeners.problems() or self.output.listeners.unasked())
+
+    def _refusals(self) -> list[str]:
+        """The problems, told to somebody who asks; who then enables it all the same says that the clock was set."""
+        problems = self._problems()
+        if self.safety.layer.mode is Mode.DISABLED:
+            self.estimator.trust_clock()
         return problems
 
     def _condition(self) -> tuple[bytes, str, dict]:

@@ -103,6 +103,7 @@ class HardwareInputs:
         for name, one in self._estimator.inputs.items():
             values[f"{name} [1/s]"] = one.rate(now_s, 1.0)
             values[f"{name} age [ms]"] = 1e3 * one.age_s(now_s)
+            values[f"{name} late by [ms]"] = 1e3 * one.clock.late_s
             values |= {f"{name} {what}": count for what, count in sorted(one.counts.items())}
         if self.temperatures.hottest is not None:
             values["temperature [C]"] = self.temperatures.hottest

@@ -16,6 +16,7 @@ from mbmf_ros.hardware.pairing import Pairing
 from mbmf_ros.hardware.samples import JointSample
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import doubles
+from mbmf_ros.nodes.hardware_listeners import Listeners
 
 FAREWELL_S = 0.2  # for the last command to reach the robot
 
@@ -30,6 +31,7 @@ class HardwareOutput:
 
     Attributes:
         topic: with its namespace.
+        listeners: who takes the commands.
         in_force: the action that the robot was told last, (nu,); None: nothing is being sent.
     """
 
@@ -40,12 +42,8 @@ class HardwareOutput:
         self._safe = np.array(config.spec.safe_action)
         self._publisher = node.create_publisher(Float64MultiArray, config.command.topic, qos.ACTION)
         self.topic = self._publisher.topic_name
+        self.listeners = Listeners(node, self._publisher, config.command.order)
         self.in_force: np.ndarray | None = None
-
-    @property
-    def heard(self) -> bool:
-        """Somebody listens."""
-        return self._publisher.get_subscription_count() > 0
 
     def toward(self, action: np.ndarray, controlled: bool) -> np.ndarray:
         """What to send for ``action`` (nu,), the controller's or the safe one: it, or what leads there slowly."""
@@ -56,8 +54,14 @@ class HardwareOutput:
         return self._approach.step(before, action, controlled, now)
 
     def send(self, action: np.ndarray, source: int, off_s: float) -> None:
-        """Tell the robot ``action`` (nu,), in its turn, ``off_s`` [s] after the time that it should have been."""
-        if self._command(action):
+        """Tell the robot ``action`` (nu,), in its turn, ``off_s`` [s] after the time that it should have been.
+
+        While nobody listens nothing is in force, and a posture begins again from where the joints are then.
+        """
+        if not self.listeners.heard:
+            self.in_force = None
+            self._pairing.stop()
+        elif self._command(action):
             self._pairing.sent(action, source, off_s)
         else:
             self._pairing.stop()
@@ -105,7 +109,7 @@ class HardwareOutput:
     def _joints(self) -> JointSample | None:
         """The newest, if it is new enough to act on."""
         heard = self._estimator.inputs["joint_states"]
-        if heard.age_s(time.monotonic()) > self._estimator.config.joint_states.max_age:
+        if heard.clock.late or heard.age_s(time.monotonic()) > self._estimator.config.joint_states.max_age:
             return None
         return heard.messages[-1].sample
 

@@ -6,7 +6,7 @@ last command and let go without one, sensors that err, a radio that loses messag
 ours. It knows nothing of states, actions, episodes or control periods.
 
 Physics follows the wall clock: a sample that is late is followed by the next one in time. After a longer stop (beyond
-CATCH_UP_S) the time that was missed is left out, and counted.
+CATCH_UP_S) the time that was missed is left out, and counted; the robot's clock goes on meanwhile.
 
 The parameters `fault.*` may be set at any time: a silent IMU, an odometry jump, numbers that are none, a jump of the
 robot's clock, a computer that hangs. `~/reset` lifts the robot back to its start. `~/truth` is where it really is.
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry as OdometryMessage
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Float64MultiArray
@@ -36,6 +37,7 @@ from mbmf_ros.hardware.stand_in.robot import Sample, StandIn
 from mbmf_ros.hardware.stand_in.sensors import Odometry
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import doubles, set_quaternion, set_vector, time_message
+from mbmf_ros.nodes.hardware_listeners import PARAMETER
 from mbmf_ros.nodes.parameter_groups import settable
 from mbmf_ros.nodes.rejects import Rejects
 from mbmf_ros.nodes.runtime import OK, STEADY, WARN, Diagnostics, declare, run
@@ -77,6 +79,9 @@ class HardwareStandIn(Node):
             "odom": (self._odom, self._pose_message if posed is PoseStamped else self._odometry_message),
         }
         self.create_subscription(Float64MultiArray, hardware.command.topic, self._on_command, qos.COMMAND)
+        text = "joints in the order of the commands, as a forward command controller of ros2_control has them"
+        described = ParameterDescriptor(description=text, read_only=True)
+        self.declare_parameter(PARAMETER, list(hardware.command.order), described)
         settable(self, GROUP, lambda: self.robot.faults, self._break_down)
         offer(self, Trigger, "reset", self._on_reset)
         self._diagnostics = Diagnostics(self, self.spec.name, self._condition, self.rejects)
@@ -102,6 +107,7 @@ class HardwareStandIn(Node):
         if missed_s > 0:
             self.left_out_s += missed_s
             now_s -= missed_s
+            self.robot.clock.jump(missed_s)  # a clock goes on: stamps that fell behind would be of old measurements
             self.get_logger().warning(
                 f"left out {1e3 * missed_s:.0f} ms. Is the computer busy?", throttle_duration_sec=5.0
             )

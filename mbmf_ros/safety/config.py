@@ -17,7 +17,7 @@ class SafetyConfig(Ranged):
         auto_enable: enabled at the start, and again when a stop or trip is cleared; for simulations
         action_limit: largest size of an action
         action_rate: largest change of an action per second; 0: no limit
-        joint_margin: this near to a joint's limit [rad] actions that push further out begin to fade; 0: off
+        joint_margin: this near to a joint's limit [rad] pushing further out begins to fade, and postures end; 0: off
         max_tilt: tilted more than this [rad] the robot trips; 0: no limit
         min_height: with its base lower than this [m] the robot trips; 0: no limit
         max_height: with its base higher than this [m] the robot trips; 0: no limit

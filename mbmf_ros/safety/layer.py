@@ -10,7 +10,7 @@ import numpy as np
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.safety.config import SafetyConfig
-from mbmf_ros.safety.limits import crossed, faded
+from mbmf_ros.safety.limits import Postures, crossed, faded
 
 
 class Mode(enum.IntEnum):
@@ -45,6 +45,7 @@ class Safety:
         spec: the robot.
         config: the limits.
         joint_range: lower and upper limit of each joint [rad], (joints, 2); None: not known.
+        postures: where an action is where its joint shall be, ``center + scale * action``: both, (nu,) each [rad].
 
     Attributes:
         mode: what it does now.
@@ -58,7 +59,13 @@ class Safety:
         MbmfError: a joint range of another robot, or limits that do not fit the robot.
     """
 
-    def __init__(self, spec: RobotSpec, config: SafetyConfig, joint_range: np.ndarray | None = None):
+    def __init__(
+        self,
+        spec: RobotSpec,
+        config: SafetyConfig,
+        joint_range: np.ndarray | None = None,
+        postures: tuple[np.ndarray, np.ndarray] | None = None,
+    ):
         self.spec = spec
         self._range_known = joint_range is not None
         ranges = np.tile((-np.inf, np.inf), (len(spec.joints), 1)) if joint_range is None else np.array(joint_range)
@@ -70,6 +77,7 @@ class Safety:
         driven = [spec.joints.index(name) for name in spec.actuated_joints]
         self._driven = spec.measurement.joint_position.start + np.array(driven, dtype=int)
         self._range = ranges[driven]
+        self._postures = None if postures is None else Postures(*postures, self._range)
         self._safe = np.array(spec.safe_action, dtype=np.float64)
         self.config = config
         self.configure(config)
@@ -106,6 +114,8 @@ class Safety:
             )
         if config.joint_margin > 0 and not self._range_known:
             raise MbmfError("joint_margin: the joints' ranges are not known; give them, or set it to 0")
+        if self._postures is not None and (problem := self._postures.problem(self.spec, config.joint_margin)):
+            raise MbmfError(f"joint_margin: {problem}")
         for name in ("dry_run", "dead_man"):
             if getattr(self.config, name) and not getattr(config, name) and self.mode not in _STOPPED:
                 raise MbmfError(f"{name}: without it the robot could start to move at once; disable it first")
@@ -250,8 +260,9 @@ class Safety:
         """The action (nu,) to apply in place of ``action``: within every limit, always finite.
 
         While the mode lets nothing through, and for anything that is not (nu,) finite numbers, it is the safe action,
-        at once and whatever the limit on its rate. That limit yields to the others, which only ever take away; it
-        counts from what was applied before, over the time since then but no more than one control period.
+        at once and whatever the limit on its rate. That limit yields to the others, which only ever take away (of
+        postures nothing can be taken away: there it yields to none); it counts from what was applied before, over the
+        time since then but no more than one control period.
 
         Args:
             action: the controller's, (nu,).
@@ -270,17 +281,20 @@ class Safety:
         config = self.config
         if self.mode not in (Mode.RAMPING, Mode.ACTIVE):
             return self._safe
-        blind = config.joint_margin > 0 and (m is None or self.spec.measurement.problem(m) is not None)
+        unseen = m is None or self.spec.measurement.problem(m) is not None
+        blind = unseen and config.joint_margin > 0 and self._postures is None
         if blind or action.shape != self._safe.shape or not np.isfinite(action).all():
             self.limited += 1
             return self._safe
-        wanted = self._safe + self.ramp * (action - self._safe)
-        out = wanted
+        out = wanted = self._safe + self.ramp * (action - self._safe)
+        if self._postures is not None:
+            out = self._postures.inside(np.clip(out, -config.action_limit, config.action_limit), config.joint_margin)
         if config.action_rate > 0:
             before = self.computed if config.dry_run else self._last
             out = np.clip(out, before - config.action_rate * period_s, before + config.action_rate * period_s)
-        out = np.clip(out, -config.action_limit, config.action_limit)
-        if m is not None:
-            out = faded(out, m[self._driven], self._range, config.joint_margin)
+        if self._postures is None:
+            out = np.clip(out, -config.action_limit, config.action_limit)
+            if m is not None:
+                out = faded(out, m[self._driven], self._range, config.joint_margin)
         self.limited += bool((out != wanted).any())
         return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mbmf_ros.robots import RobotSpec
@@ -21,6 +23,42 @@ def crossed(spec: RobotSpec, config: SafetyConfig, m: np.ndarray) -> str:
     if 0 < config.max_height < height:
         return f"the base is {height:.3f} m high, more than max_height, {config.max_height:g} m"
     return ""
+
+
+@dataclass(frozen=True)
+class Postures:
+    """Of a robot whose actions are where its joints shall be: joint by joint ``center + scale * action``.
+
+    Attributes:
+        center: of the joint that each actuator drives [rad], (nu,).
+        scale: at least 0 [rad], (nu,).
+        joint_range: lower and upper limits of these joints [rad], (nu, 2).
+    """
+
+    center: np.ndarray
+    scale: np.ndarray
+    joint_range: np.ndarray
+
+    def problem(self, spec: RobotSpec, margin: float) -> str:
+        """Why the safe posture of ``spec`` is nearer than ``margin`` [rad] to a limit; empty: it is not."""
+        target = self.center + self.scale * np.array(spec.safe_action)
+        for name, at, (low, high) in zip(spec.actuated_joints, target, self.joint_range, strict=True):
+            if margin > 0 and not low + margin - 1e-9 <= at <= high - margin + 1e-9:
+                return (
+                    f"expected the safe posture at least {margin:g} rad inside of every joint's range, got {name} at "
+                    f"{at:.3f} rad of {low:g} to {high:g}; set its center, or a smaller margin"
+                )
+        return ""
+
+    def inside(self, action: np.ndarray, margin: float) -> np.ndarray:
+        """``action`` (nu,) with every target at least ``margin`` [rad] inside of its joint's range; 0: as it is."""
+        if margin <= 0:
+            return action
+        low, high = np.full((2, len(action)), ((-np.inf,), (np.inf,)))
+        moved = self.scale > 0  # a joint that no action moves is where it is
+        np.divide(self.joint_range[:, 0] + margin - self.center, self.scale, where=moved, out=low)
+        np.divide(self.joint_range[:, 1] - margin - self.center, self.scale, where=moved, out=high)
+        return np.clip(action, low, high)
 
 
 def faded(action: np.ndarray, joint_position: np.ndarray, joint_range: np.ndarray, margin: float) -> np.ndarray:

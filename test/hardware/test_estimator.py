@@ -230,29 +230,6 @@ def test_the_same_samples_make_one_measurement():
     assert estimator.measure(STEADY_S + 0.01) == (None, [])
 
 
-@pytest.mark.parametrize("jump_s", [3600.0, -3600.0, 0.1, -0.1])
-def test_a_jump_of_the_robots_clock_is_survived(jump_s: float):
-    """Inputs do not jump at once: the joints' stamps are the first, the pose's the last."""
-    hardware = config()
-    estimator, robot, found = Estimator(hardware), Robot(hardware), []
-    for step in range(300):
-        now_s, m = STEADY_S + 0.01 * step, standing()
-        m[0] = 0.01 * step
-        stamps = [500.0 + 0.01 * step + (jump_s if step >= 100 + late else 0.0) for late in (0, 1, 3)]
-        estimator.take_joints(stamps[0], now_s, *robot.joints(m))
-        estimator.take_imu(stamps[1], now_s, *robot.imu(m))
-        estimator.take_pose(stamps[2], now_s, *robot.pose(m))
-        measured, causes = estimator.measure(now_s)
-        found.append((measured is not None, bool(causes)))
-        if measured is not None:
-            assert measured[0] == pytest.approx(m[0], abs=0.03)
-    assert all(there for there, _ in found[:100])
-    assert all(there for there, _ in found[-100:])
-    if abs(jump_s) > hardware.sync.clock_jump:
-        assert not any(lost for _, lost in found)
-        assert {one.counts["clock jumps"] for one in estimator.inputs.values()} == {1}
-
-
 def test_a_velocity_that_no_robot_has_is_a_cause_to_hold():
     hardware, fast = config(), standing()
     fast[LAYOUT.joint_velocity.start] = 2e3

@@ -70,12 +70,17 @@ class FakeRobot:
         self.imu = node.create_publisher(Imu, "imu/data", qos.SENSOR_PUB)
         self.odom = node.create_publisher(Odometry, "odom", qos.SENSOR_PUB)
         self.actions = node.create_publisher(RobotAction, "action", qos.ACTION)
-        node.create_subscription(Float64MultiArray, "effort_controller/commands", self._on_command, qos.STATE_ALL)
+        self.listen()
         node.create_subscription(RobotState, "state", self._on_state, qos.STATE_ALL)
         node.create_timer(0.02, self.tell, clock=STEADY)
         rig.until(lambda: self.states, "the first state")
         if bridge is not None:
             rig.until(lambda: not bridge._problems(), "a robot as it is described")
+
+    def listen(self) -> None:
+        """Take commands, until ``listening`` is destroyed."""
+        topic = "effort_controller/commands"
+        self.listening = self.rig.probe.create_subscription(Float64MultiArray, topic, self._on_command, qos.STATE_ALL)
 
     @property
     def last(self) -> RobotState:

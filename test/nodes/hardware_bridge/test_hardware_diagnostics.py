@@ -41,3 +41,11 @@ def test_missed_deadlines_and_refused_messages_are_counted_per_topic(setup, rig)
     rig.until(lambda: expected.items() <= told(heard).items(), "the counts")
     assert told(heard)["last refusal"].partition(":")[0] in ("action", "joint_states", "imu")
     assert "missed control periods" in told(heard)
+
+
+def test_the_rate_of_answers_is_told(setup, rig):
+    _, fake = setup()
+    heard = rig.hear(DiagnosticArray, "/diagnostics", qos.STATS)
+    fake.enable()
+    rig.until(lambda: float(told(heard).get("action rate [Hz]", 0.0)) > 1.0, "the rate")
+    assert float(told(heard)["joint_states late by [ms]"]) < 300.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("mbmf_ros.msg")
 
 from sensor_msgs.msg import JointState, Temperature
+from std_srvs.srv import SetBool
 
 from mbmf_ros.msg import RobotState
 from mbmf_ros.nodes import qos
@@ -87,6 +90,31 @@ def test_a_jump_of_the_robots_clock_is_survived(setup):
     tick, episode = bridge.pairing.tick, bridge.pairing.episode
     fake.rig.until(lambda: fake.last.tick > tick + 5 and fake.last.status == RobotState.STATUS_ACTIVE, "going on")
     assert fake.last.episode == episode
+
+
+def test_late_messages_make_the_robot_hold_until_a_person_says_that_its_clock_was_set_back(setup):
+    bridge, fake = setup()
+    fake.enable()
+    fake.rig.until(lambda: moving(fake), "moving")
+    everything = {"joint_states", "imu", "pose"}
+    fake.silent = everything
+    fake.rig.until(lambda: "nothing usable" in bridge.safety.layer.reason, "holding")
+    begun_s = time.monotonic()
+    fake.rig.until(lambda: time.monotonic() > begun_s + 1.0, "a silence")
+    fake.clock_s -= 0.8
+    fake.silent = set()
+    fake.rig.until(lambda: "older than max_age when they arrive" in bridge.safety.layer.reason, "the reason")
+    fake.reach(5)
+    assert fake.last.status == RobotState.STATUS_HOLDING
+    assert not moving(fake)
+    assert "enabled already" in fake.rig.call(SetBool, "hardware_bridge/enable", data=True).message
+    assert fake.rig.call(SetBool, "hardware_bridge/enable", data=False).success
+    assert any("older than max_age" in problem for problem in bridge._problems())  # asking changes nothing
+    refusal = fake.rig.call(SetBool, "hardware_bridge/enable", data=True)
+    assert not refusal.success
+    assert "set back" in refusal.message
+    fake.enable()
+    fake.rig.until(lambda: moving(fake), "going on")
 
 
 def test_malformed_messages_are_counted_and_change_nothing(setup):

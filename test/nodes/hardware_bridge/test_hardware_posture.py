@@ -67,6 +67,32 @@ def test_a_command_under_pd_control_without_joints_is_none_and_vouches_for_nothi
     fake.rig.until(lambda: any(not torque.any() for torque, _, _ in fake.commands[count:]), "no torque")
 
 
+def test_targets_end_before_the_joints_do(setup):
+    """Joints from -2 to 2 rad, and a margin: an action that leads beyond is led no further, wherever they are."""
+    bridge, fake = setup(
+        command={"interface": "position", "stop_speed": 100.0},
+        checks={"start_distance": 3.0},
+        safety={"ramp": 0.0, "command_timeout_periods": 20, "joint_margin": 0.5, "action_rate": 0.8},
+    )
+    fake.m = fake.m.copy()
+    fake.m[SPEC.measurement.joint_position] = 0.0
+    fake.reply = lambda: np.full(SPEC.nu, 0.3)  # of a scale of 20 rad
+    sent, send = [], bridge.output.send
+
+    def note(action, *rest):
+        sent.append(action)
+        send(action, *rest)
+
+    bridge.output.send = note
+    fake.enable()
+    fake.rig.until(lambda: sent and np.allclose(sent[-1], 1.5 / 20.0), "the end of the margin")
+    fake.m = fake.m.copy()
+    fake.m[SPEC.measurement.joint_position] = 1.9  # nearer to the end of the range than the margin
+    count = len(sent)
+    fake.rig.until(lambda: len(sent) > count + 5 and np.allclose(sent[-5:], 1.5 / 20.0), "staying there")
+    assert np.max(sent) <= 1.5 / 20.0 + 1e-9
+
+
 @pytest.mark.parametrize("stop", ["estop", "disable", "silent controller"])
 def test_a_stop_does_not_throw_the_robot_into_its_safe_posture(setup, stop):
     """Each target is within reach of the one before; disabled, it stays the last."""
