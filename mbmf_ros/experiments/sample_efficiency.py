@@ -155,7 +155,11 @@ def plot(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
             for curve in runs.values():
                 axis.plot(*zip(*curve, strict=True), ".-", color=colour, linewidth=0.6, markersize=3, alpha=0.35)
             steps, mean, std = mean_and_spread(list(runs.values()))
-            axis.plot(steps, mean, color=colour, linewidth=2, label=f"{name} ({len(runs)})")
+            label = f"{name} ({len(runs)})"
+            if len(steps) == 1:
+                axis.errorbar(steps, mean, std, fmt="o", color=colour, linewidth=2, capsize=3, label=label)
+                continue
+            axis.plot(steps, mean, color=colour, linewidth=2, label=label)
             axis.fill_between(steps, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
         axis.set_xscale("log")
         axis.set_title(", ".join(key), fontsize=10)
