@@ -111,6 +111,9 @@ class Synchroniser:
 
     @property
     def apart_s(self) -> float:
-        """How differently the inputs' clocks have jumped [s]; of one clock, that is until the last input shows it."""
+        """How differently the inputs' clocks have jumped [s]; of one clock, that is until the last input shows it.
+
+        No more than they differ now: one that began before it was set may have jumped to where the others are.
+        """
         jumped_s = [one.clock.jumped_s for one in self.inputs.values()]
-        return max(jumped_s) - min(jumped_s)
+        return min(max(jumped_s) - min(jumped_s), self.offset_spread_s)

@@ -94,6 +94,24 @@ def test_inputs_that_do_not_show_a_jump_at_once_are_not_taken_for_ones_of_one_in
     assert all(1.5 < now_s < 1.65 or 3.0 < now_s < 3.15 for now_s in lost_s)
 
 
+@pytest.mark.parametrize("name", INPUTS)
+def test_an_input_that_began_before_its_clock_was_set_is_measured(name: str):
+    glide = Glide()
+    glide.take(name, 0.0, STEADY_S - 0.5, 0.0)
+    glide.go(2.0)
+    assert all(x is not None for now_s, x, _ in glide.found if now_s > 0.2)
+    assert max(glide.errors()) < 0.02
+
+
+def test_an_input_that_begins_after_the_others_have_jumped_is_measured():
+    glide = Glide()
+    for step in range(20):
+        for name in INPUTS[:2]:
+            glide.take(name, 10.0 * (step >= 10) + 0.01 * step, STEADY_S - 0.5 + 0.01 * step, 0.0)
+    glide.go(2.0)
+    assert all(x is not None for now_s, x, _ in glide.found if now_s > 0.2)
+
+
 @pytest.mark.parametrize("who", [INPUTS, INPUTS[1:2]])
 def test_late_messages_are_not_taken_for_new_ones_however_long_they_come(who: tuple[str, ...]):
     """From 1 s on everything, or one input, comes 1.5 s late; from 6 s on it is in time again."""
