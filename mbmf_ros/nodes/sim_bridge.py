@@ -8,7 +8,7 @@ A state is published again, with the same episode and tick, when its status chan
 stands still: so whoever joins late knows where the robot is.
 
 The safety layer (docs/safety.md) decides what is applied. The parameters `safety.*` and `disturbance.*` (weak motors,
-payload, slippery floor) may be set at any time.
+payload, slippery floor) may be set at any time; what is set atomically is in force altogether or not at all.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class SimBridge(Node):
             raise MbmfError("real_time_factor 0 (as fast as possible) needs sync_mode: every answer would be late")
         self.spec = robot(config.robot)
         self.simulation = Simulation(self.spec)
+        # Before the safety layer: it takes its old settings back where that one refuses what is set along with them.
         self.disturbance = DisturbanceParameters(self, self.simulation, config.disturbance)
         self.slot = ActionSlot(self.spec)
         self.rejects = Rejects()

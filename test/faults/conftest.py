@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 # So that a busy computer, with tests beside it, does not fail what it does not test.
-QUICK = "/**/mpc_controller:\n  ros__parameters:\n    icem: {batch_size: 64, time_steps: 12}\n"
+QUICK = "    icem: {batch_size: 64, time_steps: 12}\n"
 # At its usual 1 m/s the ant falls by itself about once in ten minutes of sharp turns, which is not the faults' doing.
 STEADY = "/**/mpc_controller:\n  ros__parameters:\n    follow_path: {speed_cap_mps: 0.5}\n"
 UNHURRIED = {"rate": 50.0, "max_age": 0.15}
@@ -78,7 +79,7 @@ class Graphs:
         from mbmf_ros.config import load_yaml
         from mbmf_ros.shared_files import shared_file
 
-        home = self._home(QUICK)
+        home = self._home(STEADY + QUICK)
         content = load_yaml(shared_file("config", "hardware", "ant_stand_in.yaml"))
         for name in ("joint_states", "imu", "pose"):
             content[name] |= UNHURRIED
@@ -134,12 +135,10 @@ def sim(graphs: Graphs) -> Iterator[Any]:
 
 
 @pytest.fixture
-def real(graphs: Graphs) -> Iterator[Any]:
-    """The stand-in behind the hardware bridge, walking. After the test: what is logged is what was commanded."""
-    from pairs import check_commands, logged, stamp_s
+def real_to_lose(graphs: Graphs) -> Any:
+    """The stand-in behind the hardware bridge, walking; the test may end it all."""
     from std_srvs.srv import SetBool
 
-    from mbmf_ros.hardware.config import load_hardware
     from mbmf_ros.msg import RobotState
 
     graph = graphs.get("real")
@@ -147,15 +146,60 @@ def real(graphs: Graphs) -> Iterator[Any]:
     if graph.last.status == RobotState.STATUS_DISABLED:
         graph.until(lambda: graph.call(SetBool, "hardware_bridge/enable", data=True).success, "being enabled")
     graph.walk()
+    return graph
+
+
+@pytest.fixture
+def real(graphs: Graphs, real_to_lose: Any) -> Iterator[Any]:
+    """The same, to stay. After the test: what is logged is what was commanded."""
+    from pairs import check_commands, logged, stamp_s
+
+    from mbmf_ros.hardware.config import load_hardware
+
+    graph = real_to_lose
     begun_s, commands = graph.ticks[-1].stamp_s, len(graph.commands)
+    graphs.log_may_have_gaps = False
     yield graph
     heard_s = graph.ticks[-1].stamp_s
-    graph.until(lambda: heard_s in {stamp_s(state) for state in logged(graphs.log, begun_s)}, "the log")
+
+    def complete() -> bool:
+        there = {stamp_s(state) for state in logged(graphs.log, begun_s)}
+        return max(there, default=0.0) >= heard_s if graphs.log_may_have_gaps else heard_s in there
+
+    graph.until(complete, "the log")
     hardware = load_hardware(graphs.log.parent.parent / "robot.yaml")
     checked = check_commands(
         logged(graphs.log, begun_s), [each for each, _ in graph.commands[max(0, commands - 5) :]], hardware
     )
     print(f"{checked} logged transitions found among the commands")
+
+
+@pytest.fixture(scope="session")
+def record() -> Callable[[dict[str, Any]], None]:
+    """Keeps what was measured in the file that MBMF_FAULT_TIMES names, if it names one."""
+    from mbmf_ros.experiments.provenance import revision
+
+    file, facts = os.environ.get("MBMF_FAULT_TIMES"), {"revision": revision(), "measured": []}
+
+    def keep(numbers: dict[str, Any]) -> None:
+        facts["measured"].append(numbers)
+        if file:
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            Path(file).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+    return keep
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest, record: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
+    """Tells what a fault did, in numbers whose names have units, in the test's output and on record."""
+
+    def tell(fault: str, **numbers: float) -> None:
+        told = {name: round(number, 2) for name, number in numbers.items()}
+        print(f"{fault}: {', '.join(f'{name} {number}' for name, number in told.items())}")
+        record({"test": request.node.name, "fault": fault, **told, "load": round(os.getloadavg()[0], 1)})
+
+    return tell
 
 
 @pytest.fixture

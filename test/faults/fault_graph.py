@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Tick:
 
     Attributes:
         state: the message.
-        at_s: when it was heard [s, monotonic].
+        at_s: when it was sent [s, monotonic].
     """
 
     state: RobotState
@@ -63,6 +63,11 @@ class Tick:
         return np.array(self.state.applied_action)
 
 
+def _sent_s(info: Mapping[str, Any]) -> float:
+    """When a message was sent [s, monotonic], however late this process comes to look at it."""
+    return 1e-9 * info["source_timestamp"] - time.time() + time.monotonic()
+
+
 class FaultGraph:
     """``mbmf up`` in a process of its own, and a node that hears what goes on.
 
@@ -76,7 +81,7 @@ class FaultGraph:
         ticks: the states told so far, each once.
         last: the newest state, with the status of the last time that it was told.
         actions: the controller's answers so far.
-        commands: a real robot's commands so far, and when they were heard [s, monotonic].
+        commands: a real robot's commands so far, and when they were sent [s, monotonic].
         safety: the newest of what the bridge's safety layer tells.
         status: each node's newest diagnostics.
     """
@@ -108,22 +113,33 @@ class FaultGraph:
 
     # Listening --------------------------------------------------------------------------------------------------------
 
-    def _on_state(self, message: RobotState) -> None:
+    def _on_state(self, message: RobotState, info: Mapping[str, Any]) -> None:
         newest_s, stamp_s = self.ticks[-1].stamp_s if self.ticks else 0.0, time_seconds(message.header.stamp)
         if stamp_s > newest_s:  # an earlier one is a test's own
-            self.ticks.append(Tick(message, time.monotonic()))
+            self.ticks.append(Tick(message, _sent_s(info)))
         if stamp_s >= newest_s:
             self.last = message
 
-    def _on_command(self, message: Float64MultiArray) -> None:
-        self.commands.append((np.array(message.data), time.monotonic()))
+    def _on_command(self, message: Float64MultiArray, info: Mapping[str, Any]) -> None:
+        self.commands.append((np.array(message.data), _sent_s(info)))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.status |= {status.name: status for status in message.status}
 
-    def hear(self, kind: Any, topic: str, profile: Any, callback: Callable[[Any], Any]) -> None:
-        """Call ``callback`` with every message on ``topic``."""
+    def hear(self, kind: Any, topic: str, profile: Any, callback: Callable[..., Any]) -> None:
+        """Call ``callback`` with every message on ``topic``, and with what is known of it if it takes that too."""
         self.probe.create_subscription(kind, topic, callback, profile)
+
+    def when(self, kind: Any, topic: str, counts: Callable[[Any], bool] = lambda _: True) -> list[float]:
+        """A list that grows by when each message that ``counts``, of a sensor, was sent [s, monotonic]."""
+        sent_s: list[float] = []
+
+        def on_message(message: Any, info: Mapping[str, Any]) -> None:
+            if counts(message):
+                sent_s.append(_sent_s(info))
+
+        self.probe.create_subscription(kind, topic, on_message, qos.SENSOR)
+        return sent_s
 
     def speak(self, kind: Any, topic: str, profile: Any, listeners: int = 1) -> Any:
         """A publisher that has found its subscribers."""
@@ -147,7 +163,9 @@ class FaultGraph:
             ended = self.process.poll()
             assert time.monotonic() < deadline, f"{what}: not within {timeout_s:g} s\n{self.said()[-3000:]}"
             assert ended is None, f"{what}: all ended with exit code {ended}\n{self.said()[-3000:]}"
-            self._executor.spin_once(timeout_sec=0.02)
+            look_s = time.monotonic() + 0.02  # not after every message: a slow condition would leave news to grow old
+            while (left_s := look_s - time.monotonic()) > 0:
+                self._executor.spin_once(timeout_sec=left_s)
 
     def reach(self, more: int) -> None:
         """Listen for some more control periods."""
@@ -216,6 +234,15 @@ class FaultGraph:
             sources = [tick.state.action_source for tick in since[: statuses.index(RobotState.STATUS_FALLEN)]]
             pytest.fail(f"it fell after {len(sources)} control periods; where their actions came from: {sources}")
         assert {tick.state.episode for tick in since} == {since[0].state.episode}
+
+    def safe_periods(self, first: int) -> int:
+        """How many control periods since the tick at index ``first`` passed with the safe action."""
+        return sum(tick.state.action_source == RobotState.SOURCE_SAFE for tick in self.ticks[first:])
+
+    def unmeasured_periods(self, first: int) -> int:
+        """Most control periods in a row, since the tick at index ``first``, of which the bridge told no state."""
+        stamps_s = np.array([tick.stamp_s for tick in self.ticks[first:]])  # by its own steady clock
+        return round(float(np.diff(stamps_s).max()) / SPEC.dt_s) - 1
 
     # Losing control ---------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ def spoilt(state: RobotState) -> list[RobotState]:
     return out
 
 
-def test_states_that_are_none_are_refused_by_everyone(sim, moment):
+def test_states_that_are_none_are_refused_by_everyone(sim, moment, measured):
     moment(sim)
     publisher = sim.speak(RobotState, "state", qos.STATE_PUB, listeners=5)
     nodes = ("mpc_controller", "waypoints", "dynamics_learner")
@@ -58,10 +58,11 @@ def test_states_that_are_none_are_refused_by_everyone(sim, moment):
     sim.probe.destroy_publisher(publisher)
     sim.gets_on()
     sim.undisturbed(first)
-    print("NaN and wrong sizes on state: refused", {node: sim.refused(node) - before[node] for node in nodes})
+    refused = {f"refused_by_{node}": sim.refused(node) - before[node] for node in nodes}
+    measured("NaN and wrong sizes on state", **refused, safe_periods=sim.safe_periods(first))
 
 
-def test_a_state_from_before_is_no_new_beginning(sim, moment):
+def test_a_state_from_before_is_no_new_beginning(sim, moment, measured):
     moment(sim)
     publisher = sim.speak(RobotState, "state", qos.STATE_PUB, listeners=5)
     first, refused = len(sim.ticks), sim.refused("mpc_controller")
@@ -74,10 +75,10 @@ def test_a_state_from_before_is_no_new_beginning(sim, moment):
     sim.gets_on()
     sim.until(lambda: sim.walking, "walking still")
     sim.undisturbed(first)
-    print(f"an outdated state: walked on for {len(sim.ticks) - first} control periods")
+    measured("an outdated state", periods=len(sim.ticks) - first, safe_periods=sim.safe_periods(first))
 
 
-def test_actions_that_are_none_are_never_applied(sim, moment):
+def test_actions_that_are_none_are_never_applied(sim, moment, measured):
     moment(sim)
     publisher = sim.speak(RobotAction, "action", qos.ACTION)
     first, refused = len(sim.ticks), sim.refused("sim_bridge")
@@ -100,10 +101,11 @@ def test_actions_that_are_none_are_never_applied(sim, moment):
     applied = np.stack([tick.applied for tick in sim.ticks[first:] if len(tick.applied)])
     assert np.isfinite(applied).all()
     assert np.abs(applied).max() <= 1.0
-    print(f"NaN and wrong sizes on action: {sim.refused('sim_bridge') - refused} refused")
+    refused = sim.refused("sim_bridge") - refused
+    measured("NaN and wrong sizes on action", refused=refused, safe_periods=sim.safe_periods(first))
 
 
-def test_orders_that_are_none_change_no_task(sim, moment):
+def test_orders_that_are_none_change_no_task(sim, moment, measured):
     moment(sim)
     first = len(sim.ticks)
     goal, point, path, twist = PoseStamped(), PointStamped(), PathMessage(), Twist()
@@ -124,3 +126,4 @@ def test_orders_that_are_none_change_no_task(sim, moment):
         sim.probe.destroy_publisher(publisher)
     sim.gets_on()
     sim.undisturbed(first)
+    measured("NaN in orders", safe_periods=sim.safe_periods(first))

@@ -42,7 +42,7 @@ def in_force(sim) -> int:
 
 
 @pytest.mark.parametrize(("name", "size"), [("swimmer", 1.0), ("ant", 0.5), ("ant", 0.0)])
-def test_a_model_that_does_not_fit_is_refused(sim, moment, name, size):
+def test_a_model_that_does_not_fit_is_refused(sim, moment, measured, name, size):
     moment(sim)
     first, refused, version = len(sim.ticks), sim.refused("mpc_controller"), in_force(sim)
     publisher = sim.speak(Model, "model", qos.LATCHED)
@@ -53,10 +53,10 @@ def test_a_model_that_does_not_fit_is_refused(sim, moment, name, size):
     sim.undisturbed(first)
     assert in_force(sim) == version
     assert f"refused model version {NEVER_SENT}, keeping the old one" in sim.said()
-    print(f"model of {name!r}, {100 * size:g} % of it: refused; 1 m on took {periods} control periods")
+    measured(f"model of {name!r}, {100 * size:g} % of it", one_metre_periods=periods)
 
 
-def test_a_flood_of_models(sim, moment):
+def test_a_flood_of_models(sim, moment, measured):
     versions: list[int] = []
     sim.hear(ControllerStats, "mpc_controller/stats", qos.STATS, lambda stats: versions.append(stats.model_version))
     moment(sim)
@@ -74,13 +74,13 @@ def test_a_flood_of_models(sim, moment):
             flood.kill()
     adopted, lasted_s = len(set(versions) - {0, version}), time.monotonic() - begun_s
     assert adopted <= 2 + lasted_s / MODEL_PERIOD_S  # however many there were
-    print(f"flood: {versions[-1] - version} versions, {adopted} tried; 1 m on took {periods} control periods")
+    measured("flood of models", models=versions[-1] - version, tried=adopted, one_metre_periods=periods)
     last = len(sim.ticks)
     sim.gets_on()
     sim.undisturbed(last)
 
 
-def test_a_full_disk(sim, graphs, moment):
+def test_a_full_disk(sim, graphs, moment, measured):
     if graphs.disk is None:
         pytest.skip("this machine does not let a program mount a disk of its own")
     statuses: list[LearnerStatus] = []
@@ -102,5 +102,5 @@ def test_a_full_disk(sim, graphs, moment):
     sim.until(lambda: statuses[-1].state != LearnerStatus.STATE_ERROR, "the log to go on")
     sim.gets_on()
     sim.undisturbed(first)
-    print(f"disk full: told after {told} control periods; 1 m on took {periods}")
+    measured("disk full", told_after_periods=told, one_metre_periods=periods)
     # That all of what was heard is in the log in the end, and paired rightly, is looked at after every test.

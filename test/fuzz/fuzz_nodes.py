@@ -1,4 +1,4 @@
-"""Every node of the package, with the parameters that it is fuzzed with."""
+"""Every node of the package, with the parameters that it is fuzzed with; some of them with others, a second time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Any
 
 import rclpy
 import torch
+import yaml
 from fuzz_bench import Bench, FuzzClock
+from fuzz_names import node_of
 from fuzz_watch import Watch
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -20,6 +22,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
 import mbmf_ros.nodes
+from mbmf_ros.config import load_yaml
 from mbmf_ros.dynamics.io import ModelInfo, layout_hash, model_to_bytes
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
 from mbmf_ros.robots import robot
@@ -49,16 +52,22 @@ def model_bytes(seed: int = 0) -> bytes:
 
 
 def parameters(folder: Path) -> dict[str, dict[str, Any]]:
-    """Parameters by node; a node that is not named has its defaults. Files are kept in ``folder``."""
+    """Parameters by case; a node that is not named has its defaults. Files are kept in ``folder``."""
     model = folder / "model.safetensors"
     model.write_bytes(model_bytes())
-    hardware = str(shared_file("config", "hardware", "ant_stand_in.yaml"))
+    hardware = shared_file("config", "hardware", "ant_stand_in.yaml")
+    captured = folder / "captured.yaml"  # by motion capture, which tells poses without velocities; and its motors' heat
+    changes = {"pose": {"source": "pose", "topic": "mocap/pose"}, "temperature": {"topic": "motors/temperature"}}
+    captured.write_text(yaml.safe_dump({**load_yaml(hardware), **changes}))
     small = {"icem.batch_size": 16, "icem.time_steps": 4, "icem.iterations": 2, "model_path": str(model)}
+    waypoints = {"waypoints_file": str(folder / "waypoints.yaml")}
     return {
         "sim_bridge": {"publish_clock": False},
-        "hardware_bridge": {"config": hardware},
-        "hardware_stand_in": {"config": hardware},
+        "hardware_bridge": {"config": str(hardware)},
+        "hardware_bridge+captured": {"config": str(captured)},
+        "hardware_stand_in": {"config": str(hardware)},
         "mpc_controller": small,
+        "mpc_controller+stamped": small | {"enable_stamped_cmd_vel": True},
         "dynamics_learner": {
             "log_dir": str(folder / "log"),
             "max_log_mb": 50,
@@ -66,28 +75,29 @@ def parameters(folder: Path) -> dict[str, dict[str, Any]]:
             "save_path": str(folder / "saved.safetensors"),
             "min_transitions": NEVER,
         },
-        "waypoints": {"waypoints_file": str(folder / "waypoints.yaml")},
+        "waypoints": waypoints,
+        "waypoints+stamped": waypoints | {"enable_stamped_cmd_vel": True},
         "cockpit": {"port": 0},
     }
 
 
-def make(name: str, folder: Path, context: rclpy.Context) -> Node:
+def make(case: str, folder: Path, context: rclpy.Context) -> Node:
     """A node of the package."""
-    values = parameters(folder).get(name, {})
+    values = parameters(folder).get(case, {})
     overrides = [Parameter(key, value=value) for key, value in values.items()]
-    return node_classes()[name](context=context, parameter_overrides=overrides)
+    return node_classes()[node_of(case)](context=context, parameter_overrides=overrides)
 
 
-def on_bench(name: str, folder: Path, context: rclpy.Context, clock: FuzzClock) -> Bench:
+def on_bench(case: str, folder: Path, context: rclpy.Context, clock: FuzzClock) -> Bench:
     """A node of the package on a bench, with somebody who listens to whatever it publishes."""
     with clock.in_force():
-        node = make(name, folder, context)
+        node = make(case, folder, context)
     torch.set_flush_denormal(False)  # the controller's setting; Hypothesis cannot bear it
     watch = Watch(SPEC)
     if safety := getattr(node, "safety", None):
         watch.layer, watch.hardware = safety.layer, getattr(node, "hardware", None)
     bench = Bench(node, clock, watch)
-    if name == "cockpit":
+    if case == "cockpit":
         _look_at(node)
         bench.pass_time(0.3)  # it subscribes to what is shown
     return bench

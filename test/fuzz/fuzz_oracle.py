@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from typing import Any
 
-from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped, Twist
+import numpy as np
+from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped, Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
-from sensor_msgs.msg import Imu, JointState
+from sensor_msgs.msg import Imu, JointState, Temperature
 from std_msgs.msg import Float64MultiArray
 
-from mbmf_ros.msg import RobotAction, RobotState
+from mbmf_ros.msg import Model, RobotAction, RobotState
 from mbmf_ros.robots import RobotSpec
 
 ODOM, BASE = "odom", "base_link"
@@ -48,8 +50,11 @@ def malformed(message: Any, topic: str, node: str, spec: RobotSpec) -> bool:
     if isinstance(message, RobotAction):
         fits = len(message.action) == spec.nu and len(message.plan) % spec.nu == 0
         return not (fits and _finite(message.action) and _finite(message.plan))
-    if isinstance(message, Twist) and node == "mpc_controller":
-        return not _finite((message.linear.x, message.linear.y, message.angular.z))
+    if isinstance(message, Model):
+        return _bad_model(message, spec)
+    if isinstance(message, (Twist, TwistStamped)) and node == "mpc_controller":
+        twist = message.twist if isinstance(message, TwistStamped) else message
+        return not _finite((twist.linear.x, twist.linear.y, twist.angular.z))
     if isinstance(message, PoseStamped) and topic.endswith("goal_pose"):
         at = message.pose.position
         return not (_finite((at.x, at.y)) and _frame(message.header, ODOM, BASE))
@@ -77,4 +82,32 @@ def _bad_sensor(message: Any, spec: RobotSpec) -> bool:
     if isinstance(message, Odometry):
         pose = message.pose.pose
         return not _finite((*_xyz(pose.position), *_q(pose.orientation)))
+    if isinstance(message, PoseStamped):
+        return not _finite((*_xyz(message.pose.position), *_q(message.pose.orientation)))
+    if isinstance(message, Temperature):
+        return not math.isfinite(message.temperature)
     return False
+
+
+def _bad_model(message: Model, spec: RobotSpec) -> bool:
+    """Not a whole file of finite weights, of another robot, or not what the message says that it is.
+
+    The file is safetensors': the length of a JSON header (8 bytes, little endian), the header, and the tensors.
+    """
+    data = bytes(message.weights)
+    begin = 8 + int.from_bytes(data[:8], "little")
+    try:
+        header = json.loads(data[8:begin])
+        says = json.loads(header.pop("__metadata__")["info"])
+        tensors = {name: data[begin:][slice(*entry["data_offsets"])] for name, entry in header.items()}
+        ends = [entry["data_offsets"][1] for entry in header.values()]
+        numbers = {name: np.frombuffer(part, dtype="<f4") for name, part in tensors.items()}
+        told = tuple(says[name] for name in ("robot", "profile", "layout_hash"))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        return True
+    whole = begin + max(ends, default=0) == len(data)
+    limits = ("output_low", "output_high")  # which may be infinite
+    finite = all((np.isfinite(part) | (name in limits) & ~np.isnan(part)).all() for name, part in numbers.items())
+    return not (
+        whole and finite and told == (spec.name, message.profile, message.layout_hash) and message.robot == told[0]
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from fuzz_bench import Bench
 from fuzz_messages import value_at
 from fuzz_nodes import SPEC, model_bytes
-from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped, Twist, Vector3
+from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped, Twist, TwistStamped, Vector3
 from geometry_msgs.msg import Quaternion as QuaternionMessage
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
@@ -20,7 +20,7 @@ from rcl_interfaces.srv import (
     SetParametersAtomically,
 )
 from robot_side import Robot, standing  # pyright: ignore[reportMissingImports]  # test/hardware
-from sensor_msgs.msg import Imu, JointState
+from sensor_msgs.msg import Imu, JointState, Temperature
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 
@@ -30,8 +30,8 @@ from mbmf_ros.robots.sim import Simulation, start_measurement
 
 AHEAD = np.array([[0.0, 0.0], [3.0, 0.0]])
 VOLATILE = (("header", "stamp"), ("state_stamp",), ("episode",), ("tick",), ("version",))
-STREAMS = (RobotState, RobotAction, JointState, Imu, Odometry, Float64MultiArray)
-SENSORS = (JointState, Imu, Odometry)
+ONCE_A_PERIOD = (RobotState, RobotAction, Float64MultiArray)
+SENSORS = (JointState, Imu, Odometry, PoseStamped, Temperature)
 ROBOT_CLOCK_S = 5e4  # the robot's clock is not ours
 RECORDED = 300
 
@@ -52,6 +52,9 @@ class Traffic:
 
     Args:
         bench: with the node.
+
+    Attributes:
+        streams: types of what comes again and again.
     """
 
     def __init__(self, bench: Bench):
@@ -60,6 +63,8 @@ class Traffic:
         self._rng = np.random.default_rng(1)
         self._step = self._version = 0
         self._robot = Robot(bench.watch.hardware) if bench.watch.hardware else None
+        self._sensors = SENSORS if self._robot else ()  # a pose is a goal for others
+        self.streams = (*ONCE_A_PERIOD, *self._sensors)
         self._model = model_bytes()
 
     def run(self, periods: int) -> None:
@@ -68,7 +73,8 @@ class Traffic:
             self._step += 1
             for part in range(round(SPEC.dt_s / 0.01)):
                 for subscription in self.bench.subscriptions():
-                    if subscription.msg_type in SENSORS or (part == 0 and subscription.msg_type in STREAMS):
+                    kind = subscription.msg_type
+                    if kind in self._sensors or (part == 0 and kind in ONCE_A_PERIOD):
                         message = self.message(subscription.msg_type, subscription.topic_name)
                         self.bench.send(subscription, message)
                 self.bench.pass_time(0.01)
@@ -85,6 +91,8 @@ class Traffic:
 
     def start(self) -> None:
         """Have the node at work, whatever it was told before."""
+        if self._robot is not None:  # a sensor that was heard once has to go on, and one that somebody made up does not
+            getattr(self.bench.node, "_inputs").temperatures._newest.clear()  # noqa: B009  # only the hardware bridge's
         self.revive()
         self.run(2)  # it has to know where the robot is
         self.revive()
@@ -99,7 +107,7 @@ class Traffic:
             return self._state()
         if kind is RobotAction:
             return self._action()
-        if kind in SENSORS and self._robot is not None:
+        if kind in self._sensors:
             return self._sensor(kind)
         message: Any = kind()
         if kind is Model:
@@ -110,6 +118,8 @@ class Traffic:
             message = path_message(AHEAD, "odom", time_message(self._stamp_ns))
         elif kind is Twist:
             message.linear.x = 0.5
+        elif kind is TwistStamped:
+            message.twist.linear.x, message.header.stamp = 0.5, time_message(self._stamp_ns)
         elif kind is Float64MultiArray:
             message.data = doubles(self._rng.uniform(-1, 1, SPEC.nu))
         elif kind is PointStamped:
@@ -174,11 +184,17 @@ class Traffic:
             q, gyro, force = self._robot.imu(m)
             message.orientation = _quaternion(q)
             message.angular_velocity, message.linear_acceleration = _vector(gyro), _vector(force)
+        elif kind is Temperature:
+            message.header.frame_id, message.temperature = "knee", 40.0
         else:
             message.header.frame_id, position, q, linear, angular = self._robot.pose(m)
-            message.pose.pose = pose_message(*position[:2], z=position[2])
-            message.pose.pose.orientation = _quaternion(q)
-            message.twist.twist.linear, message.twist.twist.angular = _vector(linear), _vector(angular)
+            pose = pose_message(*position[:2], z=position[2])
+            pose.orientation = _quaternion(q)
+            if kind is PoseStamped:
+                message.pose = pose
+            else:
+                message.pose.pose = pose
+                message.twist.twist.linear, message.twist.twist.angular = _vector(linear), _vector(angular)
         return message
 
     @staticmethod

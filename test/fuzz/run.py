@@ -16,11 +16,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fuzz_names import CASES
+
 sys.path[:0] = [str(Path(__file__).parents[1] / "hardware")]  # robot_side.py
 
 
-def fuzz(name: str, messages: int, seed: int, folder: Path) -> Any:
-    """The report of one node, in a ROS context of its own."""
+def fuzz(case: str, messages: int, seed: int, folder: Path) -> Any:
+    """The report of one node, in a ROS context of its own; for cases see :data:`fuzz_names.CASES`."""
     import rclpy
     from fuzz_bench import FuzzClock
     from fuzz_campaign import Campaign
@@ -28,11 +30,11 @@ def fuzz(name: str, messages: int, seed: int, folder: Path) -> Any:
 
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=1 + os.getpid() % 100)
-    bench = on_bench(name, folder, context, FuzzClock())
+    bench = on_bench(case, folder, context, FuzzClock())
     probe = rclpy.create_node("fuzz_probe", context=context)
     try:
         listen(bench, probe)
-        return Campaign(name, bench).run(messages, seed)
+        return Campaign(case, bench).run(messages, seed)
     finally:
         bench.node.destroy_node()
         probe.destroy_node()
@@ -45,7 +47,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=100_000, help="in all, shared equally among the nodes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, required=True, help="file for the numbers")
-    parser.add_argument("--nodes", nargs="*", help="only these")
+    parser.add_argument("--nodes", nargs="*", choices=CASES, metavar="NODE", help=f"only these of {', '.join(CASES)}")
     arguments = parser.parse_args()
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     with tempfile.TemporaryDirectory(prefix="mbmf_ros_fuzz_") as scratch:
@@ -54,11 +56,9 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace, scratch: Path) -> int:
-    from fuzz_nodes import node_classes
-
     from mbmf_ros.experiments.provenance import revision
 
-    names = arguments.nodes or sorted(node_classes())
+    names = arguments.nodes or CASES
     started, nodes, version = time.time(), {}, revision()
     for name in names:
         folder = scratch / name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import time
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("mbmf_ros.msg")
 
-from fuzz_names import NODES  # pyright: ignore[reportMissingImports]
+from fuzz_names import CASES  # pyright: ignore[reportMissingImports]
 from hypothesis import given, seed
 from hypothesis import strategies as st
 
@@ -24,16 +23,6 @@ SPIN_S = 0.05
 @pytest.fixture(autouse=True)
 def quiet(capfd):
     """What nodes say about bad messages is kept from the terminal."""
-
-
-@pytest.fixture
-def context():
-    import rclpy
-
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=1 + os.getpid() % 100)
-    yield context
-    rclpy.try_shutdown(context=context)
 
 
 def _action(name):
@@ -83,8 +72,8 @@ class Wire:
         self.probe.destroy_node()
 
 
-@pytest.mark.parametrize("name", NODES)
-def test_a_node_survives_what_comes_over_the_wire(name, context, tmp_path):
+@pytest.mark.parametrize("case", CASES)
+def test_a_node_survives_what_comes_over_the_wire(case, context, tmp_path):
     from fuzz_bytes import corrupted
     from fuzz_campaign import generating
     from fuzz_messages import made_up
@@ -92,7 +81,7 @@ def test_a_node_survives_what_comes_over_the_wire(name, context, tmp_path):
     from rclpy._rclpy_pybind11 import RCLError
     from rclpy.serialization import serialize_message
 
-    node = make(name, tmp_path, context)
+    node = make(case, tmp_path, context)
     wire = Wire(node, context)
     wire.until(lambda: all(publisher.get_subscription_count() for publisher, _ in wire.topics), "the subscribers")
     wire.until(lambda: all(client.service_is_ready() for client in wire.services), "the services")

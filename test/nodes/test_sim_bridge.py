@@ -15,7 +15,7 @@ import rclpy.parameter
 from bridge_controller import LOCK_STEP, SPEC, Controller
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, JointState
 from std_srvs.srv import SetBool, Trigger
@@ -264,3 +264,25 @@ def test_the_robot_is_disturbed_when_a_parameter_says_so(rig):
     assert put("seed", 3)[0] is False
     assert sorted(model.actuator_gear[:, 0]) == [45.0] + [150.0] * 7
     Controller(rig).reach(3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"safety.max_tilt": 0.3, "disturbance.motor_strength": [1.0] * 3}, "expected 8 numbers"),
+        ({"safety.dead_man": True, "disturbance.motor_strength": [1.0] * 3}, "expected 8 numbers"),
+        ({"disturbance.payload_kg": 1.5, "safety.dry_run": False}, "dry_run: without it the robot could start to move"),
+    ],
+    ids=["motors", "motors, and what cannot be taken back", "dry run"],
+)
+def test_parameters_of_several_groups_are_set_together_or_not_at_all(rig, changes, why):
+    bridge = rig.add(SimBridge, safety__dry_run=True, **LOCK_STEP)
+    mass_kg = float(bridge.simulation.model.body("torso").mass[0])
+    parameters = [rclpy.parameter.Parameter(name, value=value).to_parameter_msg() for name, value in changes.items()]
+    before = bridge.safety.layer.config, bridge.disturbance.config
+    answer = rig.call(SetParametersAtomically, "sim_bridge/set_parameters_atomically", parameters=parameters)
+    assert (answer.result.successful, why in answer.result.reason) == (False, True)
+    assert (bridge.safety.layer.config, bridge.disturbance.config) == before
+    assert bridge.simulation.model.body("torso").mass[0] == mass_kg
+    said = {name: bridge.get_parameter(name).value for name in ("safety.max_tilt", "disturbance.payload_kg")}
+    assert said == {"safety.max_tilt": 0.0, "disturbance.payload_kg": 0.0}
