@@ -26,11 +26,12 @@ class TickMatcher:
 
     The topics ``state`` and ``action`` arrive in any order; a state is handed out, in order, when the controller's
     answer to the tick before has arrived too, or is long overdue. A bridge repeats states while time stands still:
-    repetitions are dropped.
+    repetitions are dropped. A bridge leaves out a number where a control period was no transition: there the answer is
+    the one to the state before.
     """
 
     def __init__(self) -> None:
-        self._waiting: list[Tick] = []
+        self._waiting: list[tuple[Tick, tuple[int, int]]] = []  # with the state before, by episode and tick
         self._last = (-1, -1)
         self._answers: dict[tuple[int, int], tuple[float, bool]] = {}  # plan time [s] and whether it was idle
 
@@ -43,9 +44,9 @@ class TickMatcher:
         """Take in a state."""
         key = (tick.episode, tick.tick)
         if key > self._last:
-            self._last = key
+            before, self._last = self._last, key
             if tick.tick > 0:
-                self._waiting.append(tick)
+                self._waiting.append((tick, before))
 
     def answer(self, episode: int, tick: int, plan_time_s: float, idle: bool) -> None:
         """Take in an answer."""
@@ -55,8 +56,10 @@ class TickMatcher:
         """States that are due: each with the plan time [s] and whether the controller was idle; None: not known."""
         due = []
         while self._waiting:
-            tick = self._waiting[0]
+            tick, before = self._waiting[0]
             answer = self._answers.pop((tick.episode, tick.tick - 1), None)
+            if answer is None and before[0] == tick.episode:
+                answer = self._answers.pop(before, None)
             if answer is None and len(self._waiting) <= LATE_TICKS:
                 break
             self._waiting.pop(0)

@@ -39,6 +39,15 @@ def test_an_answer_that_never_comes_is_not_waited_for():
     assert taken(matcher) == [(1, None, None), (2, 0.03, False)]
 
 
+def test_where_numbers_are_left_out_the_answer_is_the_one_to_the_state_before():
+    matcher = TickMatcher()
+    for tick in (1, 3, 5):
+        matcher.state(state(tick))
+        matcher.answer(1, tick, 0.01 * tick, idle=False)
+    matcher.answer(1, 0, 0.04, idle=True)
+    assert taken(matcher) == [(1, 0.04, True), (3, 0.01, False), (5, 0.03, False)]
+
+
 def test_repeated_states_count_once():
     matcher = TickMatcher()
     for tick in (1, 1, 2, 2, 1):
