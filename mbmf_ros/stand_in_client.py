@@ -1,32 +1,24 @@
 """Walks paths as :mod:`mbmf_ros.up_client` does, and records where the stand-in really was meanwhile.
 
 ``python -m mbmf_ros.stand_in_client CONFIG --ros-args ...``; CONFIG: the fields of ClientConfig as JSON. Each row gets
-a ``trace``. Exit codes: 0 every path was walked, well or not; 2 bad input; 3 the graph did not come up, or was lost.
+a ``trace``.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import rclpy
 from nav_msgs.msg import Odometry
-from rclpy.executors import ExternalShutdownException
-from rich.console import Console
-from rich.markup import escape
 
-from mbmf_ros.control.follow import load_paths
-from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import RobotState
 from mbmf_ros.nodes import qos
-from mbmf_ros.path_runner import ClientConfig, GraphLostError, PathRunner
-from mbmf_ros.robots import RobotSpec, robot
+from mbmf_ros.path_runner import ClientConfig, PathRunner
+from mbmf_ros.robots import RobotSpec
 from mbmf_ros.ticks import Tick, TickMatcher
-from mbmf_ros.up_client import GRAPH_LOST_EXIT, walk_all, write_results
+from mbmf_ros.up_client import main
 
 TRUTH = "hardware_stand_in/truth"
 
@@ -107,30 +99,5 @@ class TruthRunner(PathRunner):
         self._there = [at.x, at.y, at.z, q.w, q.x, q.y, q.z]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """See the module."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    config = ClientConfig(**json.loads(argv[0]))
-    console = Console(width=110, highlight=False, soft_wrap=True)
-    rows: list[dict[str, Any]] = []
-    write_results(config.json, rows)  # not to leave an older run's behind
-    rclpy.init(args=argv[1:])
-    code = 130
-    try:
-        node = TruthRunner(config, robot(config.robot))
-        for row in walk_all(node, load_paths(Path(config.paths)), console):
-            rows.append(row)
-            write_results(config.json, rows)
-        code = 0
-    except (GraphLostError, MbmfError) as error:
-        console.print(f"[red]error:[/] {escape(str(error))}")
-        code = GRAPH_LOST_EXIT if isinstance(error, GraphLostError) else 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        rclpy.try_shutdown()
-    return code
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(runner=TruthRunner))

@@ -68,8 +68,13 @@ def print_table(rows: Sequence[dict[str, Any]], console: Console) -> None:
     console.print(table)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """``python -m mbmf_ros.up_client CONFIG --ros-args ...``; CONFIG: the fields of ClientConfig as JSON."""
+def main(argv: Sequence[str] | None = None, runner: type[PathRunner] = PathRunner) -> int:
+    """``python -m mbmf_ros.up_client CONFIG --ros-args ...``; CONFIG: the fields of ClientConfig as JSON.
+
+    Args:
+        argv: see above.
+        runner: the node that walks.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     config = ClientConfig(**json.loads(argv[0]))
     console = Console(width=110, highlight=False, soft_wrap=True)
@@ -78,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_results(config.json, rows)  # not to leave an older run's behind
     rclpy.init(args=argv[1:])
     try:
-        node = PathRunner(config, robot(config.robot))
+        node = runner(config, robot(config.robot))
         for row in walk_all(node, load_paths(Path(config.paths)), console):
             rows.append(row)
             write_results(config.json, rows)

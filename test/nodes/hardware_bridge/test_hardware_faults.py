@@ -110,6 +110,11 @@ def test_late_messages_make_the_robot_hold_until_a_person_says_that_its_clock_wa
     assert "enabled already" in fake.rig.call(SetBool, "hardware_bridge/enable", data=True).message
     assert fake.rig.call(SetBool, "hardware_bridge/enable", data=False).success
     assert any("older than max_age" in problem for problem in bridge._problems())  # asking changes nothing
+    fake.silent = {"imu"}
+    fake.rig.until(lambda: any("nothing usable" in problem for problem in bridge._problems()), "a silent input")
+    assert "nothing usable" in fake.rig.call(SetBool, "hardware_bridge/enable", data=True).message
+    fake.silent = set()  # of messages that are late nobody was told by that refusal
+    fake.rig.until(lambda: not any("nothing usable" in problem for problem in bridge._problems()), "all inputs")
     refusal = fake.rig.call(SetBool, "hardware_bridge/enable", data=True)
     assert not refusal.success
     assert "set back" in refusal.message
