@@ -160,7 +160,10 @@ def test_assignments_nest_and_contradictions_are_told():
         assignments(("a=1", "a.b=2"))
 
 
-@pytest.mark.parametrize("name", ["ant", "half_cheetah", "half_cheetah_v5", "hopper", "swimmer", "swimmer_v5"])
+@pytest.mark.parametrize(
+    "name",
+    ["ant", "ant_paper", "half_cheetah", "half_cheetah_v5", "hopper", "hopper_v5", "swimmer", "swimmer_v5"],
+)
 def test_recipes_are_whole(name: str):
     for task in TASKS:
         assert recipe(robot(name), task).planner == "icem"
