@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class MbmfError(Exception):
@@ -24,3 +25,14 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> MbmfError:
     near = difflib.get_close_matches(name, options, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return MbmfError(f"unknown {kind} {name!r}{hint}; known: {', '.join(options)}")
+
+
+@contextlib.contextmanager
+def naming(place: object) -> Iterator[None]:
+    """Errors raised inside say where: ``place``, a file for example; None: they stay as they are."""
+    try:
+        yield
+    except MbmfError as error:
+        if place is None:
+            raise
+        raise MbmfError(f"{place}: {error}") from error

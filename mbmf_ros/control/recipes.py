@@ -10,7 +10,7 @@ from mbmf_ros.config import load_yaml
 from mbmf_ros.control.algorithm import LearnConfig
 from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.control.presets import PRESETS
-from mbmf_ros.errors import MbmfError, unknown
+from mbmf_ros.errors import MbmfError, naming, unknown
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.robots.registry import file_beside
 from mbmf_ros.shared_files import shared_file
@@ -58,4 +58,6 @@ def recipe(spec: RobotSpec, task: str, name: str = "default", changes: Mapping[s
         with contextlib.suppress(MbmfError):
             file = shared_file("config", "learn", f"{spec.name}.yaml")
     tasks = load_yaml(file) if file else {}
-    return configured(configured(LearnConfig(), tasks.get(task) or {}), changes or {})
+    with naming(file):
+        config = configured(LearnConfig(), tasks.get(task) or {})
+    return configured(config, changes or {})

@@ -208,6 +208,10 @@ class Imitation:
         """Clone from the labels of the remembered rounds: their number, and the error that is left."""
         config = self.config
         measured, u = self._labels(number)
+        if not len(measured):
+            raise MbmfError(
+                f"nothing to imitate: the simulation of {self.spec.name!r} diverged at the first step of every episode"
+            )
         o = Observation(self.spec)(measured)
         if config.clone.symmetries:
             o, u = mirrored(self.spec, o, u)

@@ -11,7 +11,7 @@ from mbmf_ros.errors import MbmfError, unknown
 from mbmf_ros.policy.cloning import CloneConfig
 from mbmf_ros.policy.gaussian import PolicyConfig
 from mbmf_ros.policy.improvement import ImprovementConfig
-from mbmf_ros.policy.settings import PRESETS, settings_of
+from mbmf_ros.policy.settings import PRESETS, as_the_robot_has_it
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.shared_files import shared_file
 
@@ -84,11 +84,11 @@ def imitation_recipe(spec: RobotSpec, preset: str, changes: Mapping[str, Any]) -
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
     if preset == "default":
-        base, values = ImitationConfig(), settings_of(spec, "imitate")
+        config = as_the_robot_has_it(ImitationConfig(), spec, "imitate")
     else:
         robots = load_yaml(shared_file("config", "policy", "paper.yaml"))
         if spec.name not in robots:
             known = ", ".join(robots)
             raise MbmfError(f"the paper has no robot {spec.name!r}; with --preset paper choose one of {known}")
-        base, values = PAPER, robots[spec.name]["imitate"]
-    return override(override(base, values, "imitate"), changes, "imitate")
+        config = override(PAPER, robots[spec.name]["imitate"], "imitate")
+    return override(config, changes, "imitate")

@@ -161,10 +161,12 @@ class SacHandover(SacLearner):
         targets = policy(torch.from_numpy(raw)).clamp(-1.0, 1.0)
         seen = torch.from_numpy(self.env.normalize_obs(raw))
         optimizer = torch.optim.Adam(actor.parameters(), _CLONE_RATE)
+        rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.handover.clone_updates)
         with busy("making the actor of the policy"):
             for _ in range(self.handover.clone_updates):
                 rows = torch.randint(len(seen), (_CLONE_BATCH,))
                 _step(optimizer, mse_loss(actor.get_action_dist_params(seen[rows])[0].tanh(), targets[rows]))
+                rate.step()
         self._set_std(float(policy.log_std.exp().mean()))
 
     def learn(self, wanted: int, most: int, seed: int, tick: Callable[[int], None]) -> tuple[int, list[float]]:

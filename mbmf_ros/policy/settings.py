@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mbmf_ros.config import Ranged, load_yaml, override, ranged
-from mbmf_ros.errors import MbmfError, unknown
+from mbmf_ros.config import Config, Ranged, load_yaml, override, ranged
+from mbmf_ros.errors import MbmfError, naming, unknown
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.robots.registry import file_beside
 from mbmf_ros.shared_files import shared_file
@@ -101,7 +101,7 @@ class HandoverConfig(Ranged):
     warm_up: bool = True
     warm_up_rounds: int = ranged(100, 1)
     warm_up_updates: int = ranged(5000, 0)
-    clone_updates: int = ranged(2000, 1)
+    clone_updates: int = ranged(20_000, 1)
     bond: float = ranged(0.05, 0.0)
     bond_half_life: int = ranged(2000, 1)
 
@@ -171,7 +171,7 @@ def baseline_settings(spec: RobotSpec, changes: Mapping[str, Any] | None = None)
     Raises:
         MbmfError: an unknown key, or a value of the wrong type.
     """
-    return override(override(ModelFreeConfig(), settings_of(spec, "baseline"), "baseline"), changes or {}, "baseline")
+    return override(as_the_robot_has_it(ModelFreeConfig(), spec, "baseline"), changes or {}, "baseline")
 
 
 def finetune_settings(
@@ -194,9 +194,7 @@ def finetune_settings(
         raise MbmfError(f"action_repeat: the policy decides it, {action_repeat}; leave it out")
     config = PAPER
     if preset == "default":
-        config = override(
-            override(_TUNED, settings_of(spec, "baseline"), "baseline"), settings_of(spec, "finetune"), "finetune"
-        )
+        config = as_the_robot_has_it(as_the_robot_has_it(_TUNED, spec, "baseline"), spec, "finetune")
     return dataclasses.replace(override(config, changes or {}, "finetune"), action_repeat=action_repeat)
 
 
@@ -218,18 +216,19 @@ def check_learner(name: str) -> None:
         ) from error
 
 
-def settings_of(spec: RobotSpec, section: str) -> Mapping[str, Any]:
-    """A robot's own settings of ``imitate``, ``baseline`` or ``finetune``; empty where it has none.
+def as_the_robot_has_it(config: Config, spec: RobotSpec, section: str) -> Config:
+    """``config`` with a robot's own settings of ``imitate``, ``baseline`` or ``finetune`` put in, if it has any.
 
     Raises:
-        MbmfError: the file is not usable, or has a section of another name.
+        MbmfError: the file is not usable, or has an unknown section or key, or a value of the wrong type.
     """
     file = file_beside(spec, ".policy.yaml")
     if file is None:
         with contextlib.suppress(MbmfError):
             file = shared_file("config", "policy", f"{spec.name}.yaml")
     values = load_yaml(file) if file else {}
-    for name in values:
-        if name not in SECTIONS:
-            raise unknown(f"section in {file}", str(name), SECTIONS)
-    return values.get(section) or {}
+    with naming(file):
+        for name in values:
+            if name not in SECTIONS:
+                raise unknown("section", str(name), SECTIONS)
+        return override(config, values.get(section) or {}, section)

@@ -18,7 +18,7 @@ from mbmf_ros.commands import model_free
 from mbmf_ros.commands.model_free import handed_over
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.io import save_policy
-from mbmf_ros.policy.settings import settings_of
+from mbmf_ros.policy.settings import baseline_settings
 from mbmf_ros.robots import registry, robot
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-robot.md"
@@ -120,12 +120,22 @@ def test_a_robot_of_ones_own(place: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert main(["baseline", "--robot", "crawler.py", "--budget", "300", *small]) == 0
 
 
-def test_a_misspelt_section_is_told(place: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("finetun:\n  trpo:\n    batch: 1024\n", r"mine.policy.yaml: unknown section 'finetun' .*'finetune'"),
+        ("baseline:\n  trpo:\n    bach: 1024\n", r"mine.policy.yaml: unknown key in baseline.trpo 'bach'"),
+        ("baseline: [1]\n", r"mine.policy.yaml: baseline: expected a mapping of keys to values, got list"),
+    ],
+)
+def test_what_is_wrong_in_a_robots_settings_is_told(
+    place: Path, monkeypatch: pytest.MonkeyPatch, written: str, expected: str
+):
     forget(monkeypatch)
     Path("mine.py").write_text(
         "import dataclasses\nfrom mbmf_ros.robots.ant import ANT\nSPECS = (dataclasses.replace(ANT, name='my_ant'),)\n"
     )
-    Path("mine.policy.yaml").write_text("finetun:\n  trpo:\n    batch: 1024\n")
-    with pytest.raises(MbmfError, match=r"unknown section in .*mine.policy.yaml 'finetun' \(did you mean 'finetune'"):
-        settings_of(robot("mine.py"), "baseline")
+    Path("mine.policy.yaml").write_text(written)
+    with pytest.raises(MbmfError, match=expected):
+        baseline_settings(robot("mine.py"))
     registry._load.cache_clear()

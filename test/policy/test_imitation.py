@@ -24,8 +24,9 @@ from rich.console import Console
 from mbmf_ros import terminal
 from mbmf_ros.config import override
 from mbmf_ros.control.algorithm import resume
+from mbmf_ros.control.environments import PaperForward
 from mbmf_ros.control.learn_settings import configured
-from mbmf_ros.errors import MbmfError
+from mbmf_ros.errors import DivergenceError, MbmfError
 from mbmf_ros.policy import imitation
 from mbmf_ros.policy.expert import open_run
 from mbmf_ros.policy.files import POLICY_FILE
@@ -71,6 +72,17 @@ def test_stages_and_steps(source: Path, tmp_path: Path):
     assert all(torch.equal(a, b) for a, b in zip(policy.parameters(), kept.parameters(), strict=True))
     assert (info.steps, info.task, info.action_repeat) == (run.steps, "forward", 1)
     assert run.outcome == best
+
+
+def test_an_expert_that_diverges_at_once_leaves_nothing_to_imitate(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def diverge(*_: Any) -> Any:
+        raise DivergenceError("diverged")
+
+    monkeypatch.setattr(PaperForward, "step", diverge)
+    with pytest.raises(MbmfError, match="nothing to imitate: the simulation of 'hopper' diverged at the first step"):
+        begin(source, tmp_path).run()
 
 
 def test_finalists_act_again_and_the_best_is_the_result(source: Path, tmp_path: Path):

@@ -86,7 +86,10 @@ def test_its_robot_moves_as_a_robot_should(place: Path):
 def test_its_recipe_is_the_yaml_beside_it(place: Path):
     assert recipe(robot("crawler.py"), "forward").random_steps == 1000
     Path("crawler.yaml").write_text("forward: {random_stepz: 1}")
-    with pytest.raises(MbmfError, match="random_steps"):
+    with pytest.raises(MbmfError, match=r"crawler.yaml: .*random_steps"):
+        recipe(robot("crawler.py"), "forward")
+    Path("crawler.yaml").write_text("forward: 3")
+    with pytest.raises(MbmfError, match=r"crawler.yaml: learning: expected a mapping"):
         recipe(robot("crawler.py"), "forward")
 
 
