@@ -17,19 +17,21 @@ Actor = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Rollout:
-    """An episode.
+    """An episode with the rewards of an environment.
 
     Attributes:
-        episode: what happened.
-        rewards: (T,).
-        terminated: whether the task ended it, or the simulation's divergence.
-        diverged: the latter; the step in which it diverged is left out.
+        episode: what happened; a divergence of the simulation counts as an end by the task.
+        diverged: whether it did so; the step in which it diverged is left out.
     """
 
     episode: Episode
-    rewards: np.ndarray
-    terminated: bool
     diverged: bool = False
+
+    @property
+    def rewards(self) -> np.ndarray:
+        """Of its steps, (T,)."""
+        assert self.episode.rewards is not None
+        return self.episode.rewards
 
     @property
     def value(self) -> float:
@@ -65,5 +67,6 @@ def roll_out(env: Environment, actor: Actor, seed: int, steps: int, source: str,
         measurements.append(m)
         rewards.append(reward)
         fallen = fallen + 1 if env.spec.fallen(m) else 0
-    episode = Episode(np.stack(measurements), np.array(actions).reshape(-1, env.spec.nu), source)
-    return Rollout(episode, np.array(rewards), ended or lost, lost)
+    u = np.array(actions).reshape(-1, env.spec.nu)
+    paid = np.array(rewards, float)
+    return Rollout(Episode(np.stack(measurements), u, source, rewards=paid, terminated=ended or lost), lost)

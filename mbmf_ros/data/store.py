@@ -25,6 +25,8 @@ class Episode:
         source: ``random``, ``on_policy`` or ``log``.
         piece: name of the piece of a recording that this is, or is part of; empty: of none.
         skipped: transitions of that piece before the first one here.
+        rewards: (T,), of the task that it was recorded in; None: of none.
+        terminated: whether that task ended it after the last step.
     """
 
     measurements: np.ndarray
@@ -32,6 +34,8 @@ class Episode:
     source: str = "random"
     piece: str = ""
     skipped: int = 0
+    rewards: np.ndarray | None = None
+    terminated: bool = False
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -61,7 +65,10 @@ class TransitionStore:
                 f"episode of {self.spec.name!r}: expected measurements {expected} and actions (T, {self.spec.nu}), "
                 f"got {m.shape} and {u.shape}"
             )
-        if not (np.isfinite(m).all() and np.isfinite(u).all()):
+        paid = np.zeros(len(u)) if episode.rewards is None else episode.rewards
+        if paid.shape != (len(u),):
+            raise MbmfError(f"episode of {self.spec.name!r}: expected rewards ({len(u)},), got {paid.shape}")
+        if not (np.isfinite(m).all() and np.isfinite(u).all() and np.isfinite(paid).all()):
             raise MbmfError(f"episode of {self.spec.name!r}: not all numbers are finite")
         self.episodes.append(episode)
 
@@ -83,12 +90,20 @@ class TransitionStore:
             if left <= 0:
                 break
             keep = min(left, len(episode))
-            out.add(replace(episode, measurements=episode.measurements[: keep + 1], actions=episode.actions[:keep]))
+            out.add(
+                replace(
+                    episode,
+                    measurements=episode.measurements[: keep + 1],
+                    actions=episode.actions[:keep],
+                    rewards=None if episode.rewards is None else episode.rewards[:keep],
+                    terminated=episode.terminated and keep == len(episode),
+                )
+            )
             left -= keep
         return out
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file.
+        """Write one safetensors file; rewards only if all episodes have them.
 
         Raises:
             MbmfError: there is nothing to write.
@@ -110,6 +125,10 @@ class TransitionStore:
         }
         if any(episode.piece for episode in self.episodes):
             metadata["pieces"] = json.dumps([(episode.piece, episode.skipped) for episode in self.episodes])
+        rewards = [episode.rewards for episode in self.episodes if episode.rewards is not None]
+        if len(rewards) == len(self.episodes):
+            arrays["rewards"] = np.concatenate(rewards)
+            metadata["terminated"] = json.dumps([episode.terminated for episode in self.episodes])
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             save_file(arrays, path, metadata=metadata)
@@ -138,8 +157,11 @@ class TransitionStore:
         store = TransitionStore(spec, origins=json.loads(metadata.get("origins", "[]")))
         row, lengths, sources = 0, arrays["lengths"].tolist(), json.loads(metadata["sources"])
         pieces = json.loads(metadata["pieces"]) if "pieces" in metadata else [("", 0)] * len(lengths)
-        for index, (length, source, piece) in enumerate(zip(lengths, sources, pieces, strict=True)):
+        paid = arrays.get("rewards")
+        ends = json.loads(metadata["terminated"]) if paid is not None else [False] * len(lengths)
+        for index, (length, source, piece, end) in enumerate(zip(lengths, sources, pieces, ends, strict=True)):
             m = arrays["measurements"][row + index : row + index + length + 1]
-            store.add(Episode(m, arrays["actions"][row : row + length], source, *piece))
+            rewards = None if paid is None else paid[row : row + length]
+            store.add(Episode(m, arrays["actions"][row : row + length], source, *piece, rewards, end))
             row += length
         return store

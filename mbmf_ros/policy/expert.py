@@ -15,6 +15,7 @@ from mbmf_ros.control.checkpoint import EVALUATION, RUN_FILE
 from mbmf_ros.control.learn_settings import configured
 from mbmf_ros.control.planners import planner_defaults
 from mbmf_ros.control.recipes import recipe
+from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.io import recorded_robot
 from mbmf_ros.policy.observation import Observation
@@ -60,6 +61,13 @@ def _by_recipe(spec: RobotSpec, task: str, config: LearnConfig) -> dict[str, Any
     tuned = recipe(spec, task)
     same = (tuned.planner, tuned.planner_settings) == (config.planner, config.planner_settings)
     return {key: getattr(tuned, key) for key in EVALUATION} if same else {}
+
+
+def keep_data(learner: Learner, path: Path) -> None:
+    """Write what a run has learnt from, with its rewards; nothing of a run begun when rewards were not kept."""
+    data = TransitionStore(learner.spec, [*learner.random.episodes, *learner.held.episodes, *learner.own.episodes])
+    if all(episode.rewards is not None for episode in data.episodes):
+        data.save(path)
 
 
 def expert_of(learner: Learner, seed: int) -> Callable[[np.ndarray], np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 POLICY_FILE = "policy.safetensors"
+LEARNING_FILE = "learning.safetensors"
 
 
 def policy_file(place: str | Path) -> Path:

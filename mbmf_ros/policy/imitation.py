@@ -23,8 +23,8 @@ from mbmf_ros.data.store import Episode
 from mbmf_ros.dynamics.io import fingerprint, load_model, save_model
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.policy.cloning import clone, mirrored
-from mbmf_ros.policy.expert import check_expert
-from mbmf_ros.policy.files import POLICY_FILE
+from mbmf_ros.policy.expert import check_expert, keep_data
+from mbmf_ros.policy.files import LEARNING_FILE, POLICY_FILE
 from mbmf_ros.policy.gaussian import GaussianPolicy, PolicyActor
 from mbmf_ros.policy.improvement import improve
 from mbmf_ros.policy.io import PolicyInfo, load_policy, save_policy
@@ -93,6 +93,7 @@ class Imitation:
     def run(self, progress: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Clone, then DAgger, then, if wanted, improvement and the choice; goes on from where it is."""
         if not self.curve:  # what is recorded from now on is this run's
+            keep_data(self.learner, self.folder / LEARNING_FILE)
             keep_run(self.folder, self.identity, self.curve, self.wall_s)
         with Recorder(self.source, self.workers, self.robot_name) as recorder:
             while len(self.curve) <= self.config.rounds:

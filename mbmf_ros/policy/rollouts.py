@@ -30,7 +30,7 @@ class Rollout:
         rewards: (T,).
         terminated: whether the task ended it; else it was cut off.
         labels: (T, nu), what the expert would have done; empty (0, nu) where it was not asked.
-        source: who acted: ``expert`` or ``policy``.
+        source: who acted: ``expert`` or ``policy``; ``random`` or ``on_policy`` while the expert learnt.
     """
 
     measurements: np.ndarray
@@ -76,7 +76,7 @@ def roll_out(
 
     made = rollout.roll_out(env, act, seed, steps, source)
     episode, told = made.episode, np.array(labels).reshape(-1, env.spec.nu)[: len(made.episode)]
-    return Rollout(episode.measurements, episode.actions, made.rewards, made.terminated, told, source)
+    return Rollout(episode.measurements, episode.actions, made.rewards, episode.terminated, told, source)
 
 
 def recorded(

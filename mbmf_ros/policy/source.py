@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.errors import MbmfError
-from mbmf_ros.policy.files import POLICY_FILE
+from mbmf_ros.policy.files import LEARNING_FILE, POLICY_FILE
 from mbmf_ros.policy.gaussian import GaussianPolicy
 from mbmf_ros.policy.io import PolicyInfo, load_policy
 from mbmf_ros.policy.rollouts import Rollout, load_rollouts
@@ -28,6 +29,7 @@ class Source:
         policy: with its normalisation folded in.
         info: what its file says.
         rollouts: what was recorded on the way to it, at least one.
+        learning: what the expert had learnt from, with rewards; none where they were not kept.
         digest: identifies the policy's file.
     """
 
@@ -35,6 +37,7 @@ class Source:
     policy: GaussianPolicy
     info: PolicyInfo
     rollouts: list[Rollout]
+    learning: list[Rollout]
     digest: str
 
     @property
@@ -62,7 +65,24 @@ def load_source(folder: Path, robot_name: str = "") -> Source:
     rollouts = load_rollouts(folder / ROLLOUTS_FOLDER, spec)
     if not any(len(rollout) for rollout in rollouts):
         raise MbmfError(f"{folder / ROLLOUTS_FOLDER}: expected the rollouts that `mbmf imitate` records, found none")
-    return Source(spec, policy, info, rollouts, hashlib.sha256(file.read_bytes()).hexdigest()[:16])
+    return Source(
+        spec,
+        policy,
+        info,
+        rollouts,
+        _learning(folder / LEARNING_FILE, spec),
+        hashlib.sha256(file.read_bytes()).hexdigest()[:16],
+    )
+
+
+def _learning(file: Path, spec: RobotSpec) -> list[Rollout]:
+    episodes = TransitionStore.load(file, spec).episodes if file.exists() else []
+    unasked = np.zeros((0, spec.nu))
+    return [
+        Rollout(each.measurements, each.actions, each.rewards, each.terminated, unasked, each.source)
+        for each in episodes
+        if each.rewards is not None
+    ]
 
 
 def reward_unit(rollouts: list[Rollout], discount: float) -> float:

@@ -147,3 +147,28 @@ def test_pieces_of_recordings_keep_their_names(tmp_path: Path):
     store.save(tmp_path / "data.safetensors")
     check_equal(TransitionStore.load(tmp_path / "data.safetensors", SPEC), store)
     assert [(e.piece, e.skipped, len(e)) for e in store.head(9).episodes] == [("", 0, 4), ("3/2", 60, 5)]
+
+
+def test_rewards_and_ends_are_kept_and_cut(tmp_path: Path):
+    store = TransitionStore(SPEC)
+    for steps, ended in ((4, True), (7, True), (2, False)):
+        store.add(replace(episode(steps), rewards=np.arange(steps) / 3.0, terminated=ended))
+    store.save(tmp_path / "data.safetensors")
+    again = TransitionStore.load(tmp_path / "data.safetensors", SPEC)
+    assert [e.terminated for e in again.episodes] == [True, True, False]
+    for one, two in zip(again.episodes, store.episodes, strict=True):
+        np.testing.assert_array_equal(one.rewards, two.rewards)
+    first, cut = again.head(9).episodes
+    assert (first.terminated, cut.terminated) == (True, False)
+    np.testing.assert_array_equal(cut.rewards, np.arange(5) / 3.0)
+
+
+def test_rewards_are_written_if_all_are_known(tmp_path: Path):
+    TransitionStore(SPEC, [replace(episode(4), rewards=np.zeros(4)), episode(3)]).save(tmp_path / "data.safetensors")
+    assert [e.rewards for e in TransitionStore.load(tmp_path / "data.safetensors", SPEC).episodes] == [None, None]
+
+
+@pytest.mark.parametrize("rewards", [np.zeros(5), np.zeros((4, 1)), np.array([0.0, np.nan, 0.0, 0.0])])
+def test_rewards_that_do_not_fit_are_refused(rewards: np.ndarray):
+    with pytest.raises(MbmfError, match=r"expected rewards|not all numbers are finite"):
+        TransitionStore(SPEC).add(replace(episode(4), rewards=rewards))

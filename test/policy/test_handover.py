@@ -76,16 +76,19 @@ def test_sac_begins_like_the_policy(source: Source):
     torch.testing.assert_close(learner.policy()(seen), actor(normalised, deterministic=True), rtol=1e-4, atol=1e-4)
 
 
-def test_sac_remembers_the_rollouts_with_their_ends(source: Source):
+def test_sac_remembers_what_the_expert_learnt_from_and_the_rollouts_with_their_ends(source: Source):
     learner = SacHandover(source, CONFIG, 0)
     learner.begin(0)
     done, _ = learner.learn(50, 5000, 1, lambda steps: None)
-    recorded = sum(map(len, source.rollouts))
-    buffer, ends = learner.buffer, np.cumsum([len(rollout) for rollout in source.rollouts]) - 1
+    known = [*source.learning, *source.rollouts]
+    assert [rollout.source for rollout in known] == ["random", "expert", "expert", "expert"]
+    recorded = sum(map(len, known))
+    buffer, ends = learner.buffer, np.cumsum([len(rollout) for rollout in known]) - 1
     assert buffer.pos == learner.seen == recorded + done
-    np.testing.assert_array_equal(buffer.dones[ends, 0], [rollout.terminated for rollout in source.rollouts])
-    assert buffer.dones[:recorded].sum() == sum(rollout.terminated for rollout in source.rollouts)
-    rewards = np.concatenate([rollout.rewards for rollout in source.rollouts])
+    np.testing.assert_array_equal(buffer.dones[ends, 0], [rollout.terminated for rollout in known])
+    assert source.learning[0].terminated  # it falls
+    assert buffer.dones[:recorded].sum() == sum(rollout.terminated for rollout in known)
+    rewards = np.concatenate([rollout.rewards for rollout in known])
     np.testing.assert_allclose(buffer.rewards[:recorded, 0], rewards, rtol=1e-6)
     np.testing.assert_array_equal(buffer.next_observations[0, 0], buffer.observations[1, 0])
 

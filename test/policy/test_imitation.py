@@ -26,10 +26,11 @@ from mbmf_ros.config import override
 from mbmf_ros.control.algorithm import resume
 from mbmf_ros.control.environments import PaperForward
 from mbmf_ros.control.learn_settings import configured
+from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.errors import DivergenceError, MbmfError
 from mbmf_ros.policy import imitation
 from mbmf_ros.policy.expert import open_run
-from mbmf_ros.policy.files import POLICY_FILE
+from mbmf_ros.policy.files import LEARNING_FILE, POLICY_FILE
 from mbmf_ros.policy.imitation import Imitation
 from mbmf_ros.policy.io import load_policy
 from mbmf_ros.policy.recipes import imitation_recipe
@@ -62,6 +63,10 @@ def test_stages_and_steps(source: Path, tmp_path: Path):
     assert run.curve[1]["labels"] == sum(map(len, rollouts[:3])) + 7
     assert run.curve[0]["expert_return"] == pytest.approx(np.mean([rollout.value for rollout in rollouts[:2]]))
     assert len(load_labels(tmp_path / "replays" / "01_0000.safetensors", SPEC)) == 7
+    learning = TransitionStore.load(tmp_path / LEARNING_FILE, SPEC)
+    assert learning.transitions == 320
+    assert {episode.source for episode in learning.episodes} == {"random", "on_policy"}
+    assert all(episode.rewards is not None for episode in learning.episodes)
     for row in run.curve:
         assert row["return"] == pytest.approx(np.mean(row["returns"]))
     # What was recorded is learnt from.
