@@ -55,7 +55,7 @@ class Finetune:
         check(self)
         source = load_source(self.source, self.robot)
         spec, task = source.spec, source.info.task
-        config = finetune_settings(spec, source.info.action_repeat, self.preset, assignments(self.set))
+        config = finetune_settings(spec, source.info.action_repeat, self.preset, assignments(self.set), self.learner)
         check_learner(self.learner)
         if self.preset == "paper" and self.learner != "trpo":
             raise MbmfError("the paper goes on with TRPO; with --preset paper choose --learner trpo")

@@ -103,7 +103,7 @@ class HandoverConfig(Ranged):
     warm_up_updates: int = ranged(5000, 0)
     clone_updates: int = ranged(20_000, 1)
     bond: float = ranged(0.05, 0.0)
-    bond_half_life: int = ranged(2000, 1)
+    bond_half_life: int = ranged(500, 1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,8 +141,12 @@ class FinetuneConfig(ModelFreeConfig):
     handover: HandoverConfig = field(default_factory=HandoverConfig)
 
 
-# With rewards divided so that returns vary by 1 entropy would outweigh them at first.
-_TUNED = FinetuneConfig(sac=SacConfig(entropy=1e-3, random_steps=0))
+_TUNED = {
+    "trpo": FinetuneConfig(),
+    # With rewards divided so that returns vary by 1 entropy would outweigh them at first. The noise adapts by itself:
+    # the search for the first one is not worth its steps.
+    "sac": FinetuneConfig(sac=SacConfig(entropy=1e-3, random_steps=0), handover=HandoverConfig(std=0.1)),
+}
 
 # The paper's (appendix B); what it leaves open is rllab's default, of which its code makes use.
 PAPER = FinetuneConfig(
@@ -175,7 +179,11 @@ def baseline_settings(spec: RobotSpec, changes: Mapping[str, Any] | None = None)
 
 
 def finetune_settings(
-    spec: RobotSpec, action_repeat: int, preset: str = "default", changes: Mapping[str, Any] | None = None
+    spec: RobotSpec,
+    action_repeat: int,
+    preset: str = "default",
+    changes: Mapping[str, Any] | None = None,
+    learner: str = "trpo",
 ) -> FinetuneConfig:
     """Settings to go on from a policy with.
 
@@ -184,17 +192,20 @@ def finetune_settings(
         action_repeat: of the policy.
         preset: ``default``, tuned, or ``paper``.
         changes: nested changes.
+        learner: ``trpo`` or ``sac``.
 
     Raises:
-        MbmfError: no such preset, an unknown key, or a value of the wrong type.
+        MbmfError: no such preset or learner, an unknown key, or a value of the wrong type.
     """
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
+    if learner not in LEARNERS:
+        raise unknown("learner", learner, LEARNERS)
     if "action_repeat" in (changes or {}):
         raise MbmfError(f"action_repeat: the policy decides it, {action_repeat}; leave it out")
     config = PAPER
     if preset == "default":
-        config = as_the_robot_has_it(as_the_robot_has_it(_TUNED, spec, "baseline"), spec, "finetune")
+        config = as_the_robot_has_it(as_the_robot_has_it(_TUNED[learner], spec, "baseline"), spec, "finetune")
     return dataclasses.replace(override(config, changes or {}, "finetune"), action_repeat=action_repeat)
 
 

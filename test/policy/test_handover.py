@@ -230,6 +230,10 @@ def test_the_papers_settings():
 def test_settings_of_robots():
     assert baseline_settings(robot("half_cheetah")).trpo.target_kl == 0.04
     assert baseline_settings(robot("swimmer_v5")).trpo.discount == 0.9999
+    assert finetune_settings(robot("hopper"), 1).handover.std == 0.0  # it is searched for
+    assert finetune_settings(robot("hopper"), 1, learner="sac").handover.std > 0.0
+    with pytest.raises(MbmfError, match="unknown learner 'sacc'"):
+        finetune_settings(robot("hopper"), 1, learner="sacc")
     assert finetune_settings(robot("swimmer"), 1).trpo == baseline_settings(robot("swimmer")).trpo != TrpoConfig()
     assert baseline_settings(robot("ant"), {"trpo": {"batch": 4096}}).trpo == TrpoConfig(batch=4096)
     for name in ("ant", "half_cheetah", "half_cheetah_v5", "hopper", "hopper_v5", "swimmer", "swimmer_v5"):
