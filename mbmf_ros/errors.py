@@ -29,7 +29,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> MbmfError:
 
 @contextlib.contextmanager
 def naming(place: object) -> Iterator[None]:
-    """Errors raised inside say where: ``place``, a file for example; None: they stay as they are."""
+    """Errors raised inside say where: ``place``, a file for example; None: they stay as they are.
+
+    Raises:
+        MbmfError: in place of the one raised inside, whatever kind of MbmfError it was.
+    """
     try:
         yield
     except MbmfError as error:

@@ -28,7 +28,7 @@ class Finetune:
     """
 
     source: Path
-    """Folder that `mbmf imitate` has written: policy.safetensors and rollouts/."""
+    """Folder that `mbmf imitate` has written, as a whole."""
     learner: str = "trpo"
     """trpo or sac."""
     preset: str = "default"
@@ -55,8 +55,8 @@ class Finetune:
         check(self)
         source = load_source(self.source, self.robot)
         spec, task = source.spec, source.info.task
-        config = finetune_settings(spec, source.info.action_repeat, self.preset, assignments(self.set), self.learner)
         check_learner(self.learner)
+        config = finetune_settings(spec, source.info.action_repeat, self.preset, assignments(self.set), self.learner)
         if self.preset == "paper" and self.learner != "trpo":
             raise MbmfError("the paper goes on with TRPO; with --preset paper choose --learner trpo")
         from mbmf_ros.policy.handover import TrpoHandover

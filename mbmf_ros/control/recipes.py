@@ -58,6 +58,7 @@ def recipe(spec: RobotSpec, task: str, name: str = "default", changes: Mapping[s
         with contextlib.suppress(MbmfError):
             file = shared_file("config", "learn", f"{spec.name}.yaml")
     tasks = load_yaml(file) if file else {}
+    own = tasks.get(task)
     with naming(file):
-        config = configured(LearnConfig(), tasks.get(task) or {})
+        config = LearnConfig() if own is None else configured(LearnConfig(), own)
     return configured(config, changes or {})

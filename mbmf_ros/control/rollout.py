@@ -21,7 +21,7 @@ class Rollout:
 
     Attributes:
         episode: what happened; a divergence of the simulation counts as an end by the task.
-        diverged: whether it did so; the step in which it diverged is left out.
+        diverged: whether the simulation diverged; the step in which it did is left out.
     """
 
     episode: Episode
@@ -32,6 +32,11 @@ class Rollout:
         """Of its steps, (T,)."""
         assert self.episode.rewards is not None
         return self.episode.rewards
+
+    @property
+    def terminated(self) -> bool:
+        """Whether the task ended it, or a divergence."""
+        return self.episode.terminated
 
     @property
     def value(self) -> float:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots import RobotSpec
+from mbmf_ros.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,11 @@ class Episode:
     Attributes:
         measurements: (T + 1, nm); row t is measured when ``actions[t]`` begins.
         actions: (T, nu), as executed.
-        source: ``random``, ``on_policy`` or ``log``.
+        source: who acted: ``random``, ``on_policy``, ``log``, or what else names it.
         piece: name of the piece of a recording that this is, or is part of; empty: of none.
         skipped: transitions of that piece before the first one here.
         rewards: (T,), of the task that it was recorded in; None: of none.
-        terminated: whether that task ended it after the last step.
+        terminated: whether that task, or a divergence of the simulation, ended it after the last step.
     """
 
     measurements: np.ndarray
@@ -56,19 +57,18 @@ class TransitionStore:
         """Append an episode.
 
         Raises:
-            MbmfError: shapes that do not fit the robot, or numbers that are not finite.
+            MbmfError: shapes that do not fit the robot or each other, or numbers that are not finite.
         """
-        m, u = episode.measurements, episode.actions
+        m, u, rewards = episode.measurements, episode.actions, episode.rewards
         expected = (len(u) + 1, self.spec.measurement.size)
         if u.ndim != 2 or u.shape[1] != self.spec.nu or m.shape != expected:
             raise MbmfError(
                 f"episode of {self.spec.name!r}: expected measurements {expected} and actions (T, {self.spec.nu}), "
                 f"got {m.shape} and {u.shape}"
             )
-        paid = np.zeros(len(u)) if episode.rewards is None else episode.rewards
-        if paid.shape != (len(u),):
-            raise MbmfError(f"episode of {self.spec.name!r}: expected rewards ({len(u)},), got {paid.shape}")
-        if not (np.isfinite(m).all() and np.isfinite(u).all() and np.isfinite(paid).all()):
+        if rewards is not None and rewards.shape != (len(u),):
+            raise MbmfError(f"episode of {self.spec.name!r}: expected rewards ({len(u)},), got {rewards.shape}")
+        if not all(np.isfinite(numbers).all() for numbers in (m, u, rewards) if numbers is not None):
             raise MbmfError(f"episode of {self.spec.name!r}: not all numbers are finite")
         self.episodes.append(episode)
 
@@ -129,18 +129,14 @@ class TransitionStore:
         if len(rewards) == len(self.episodes):
             arrays["rewards"] = np.concatenate(rewards)
             metadata["terminated"] = json.dumps([episode.terminated for episode in self.episodes])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            save_file(arrays, path, metadata=metadata)
-        except SafetensorError as error:  # what it makes of a full disk
-            raise OSError(errno.EIO, str(error), str(path)) from error
+        write_whole(path, save(arrays, metadata))
 
     @staticmethod
     def load(path: Path, spec: RobotSpec) -> TransitionStore:
         """Read what :meth:`save` wrote.
 
         Raises:
-            MbmfError: the file is missing, truncated, foreign, or of another robot.
+            MbmfError: the file is missing, truncated, damaged, foreign, or of another robot.
         """
         try:
             with safe_open(path, framework="numpy") as file:
@@ -155,13 +151,24 @@ class TransitionStore:
         if metadata["robot"] != spec.name:
             raise MbmfError(f"{path} holds data of robot {metadata['robot']!r}, expected {spec.name!r}")
         store = TransitionStore(spec, origins=json.loads(metadata.get("origins", "[]")))
-        row, lengths, sources = 0, arrays["lengths"].tolist(), json.loads(metadata["sources"])
-        pieces = json.loads(metadata["pieces"]) if "pieces" in metadata else [("", 0)] * len(lengths)
-        paid = arrays.get("rewards")
-        ends = json.loads(metadata["terminated"]) if paid is not None else [False] * len(lengths)
-        for index, (length, source, piece, end) in enumerate(zip(lengths, sources, pieces, ends, strict=True)):
-            m = arrays["measurements"][row + index : row + index + length + 1]
-            rewards = None if paid is None else paid[row : row + length]
-            store.add(Episode(m, arrays["actions"][row : row + length], source, *piece, rewards, end))
-            row += length
+        try:
+            for episode in _episodes(arrays, metadata):
+                store.add(episode)
+        except (KeyError, ValueError, TypeError) as error:
+            raise MbmfError(f"{path} is damaged ({error}); collect it again") from error
         return store
+
+
+def _episodes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Iterator[Episode]:
+    """What the arrays of a file hold."""
+    row, lengths, sources = 0, arrays["lengths"].tolist(), json.loads(metadata["sources"])
+    pieces = json.loads(metadata["pieces"]) if "pieces" in metadata else [("", 0)] * len(lengths)
+    rewards = arrays.get("rewards")
+    ends = [False] * len(lengths) if rewards is None else json.loads(metadata["terminated"])
+    if rewards is not None and len(rewards) != sum(lengths):
+        raise ValueError(f"{len(rewards)} rewards of {sum(lengths)} transitions")
+    for index, (length, source, piece, end) in enumerate(zip(lengths, sources, pieces, ends, strict=True)):
+        m = arrays["measurements"][row + index : row + index + length + 1]
+        paid = None if rewards is None else rewards[row : row + length]
+        yield Episode(m, arrays["actions"][row : row + length], source, *piece, paid, bool(end))
+        row += length

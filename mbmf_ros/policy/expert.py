@@ -64,8 +64,9 @@ def _by_recipe(spec: RobotSpec, task: str, config: LearnConfig) -> dict[str, Any
 
 
 def keep_data(learner: Learner, path: Path) -> None:
-    """Write what a run has learnt from, with its rewards; nothing of a run begun when rewards were not kept."""
+    """Write all that a run of Algorithm 1 recorded, with its rewards; nothing where not all of them are known."""
     data = TransitionStore(learner.spec, [*learner.random.episodes, *learner.held.episodes, *learner.own.episodes])
+    path.unlink(missing_ok=True)  # another run's, if one was killed here before it began
     if all(episode.rewards is not None for episode in data.episodes):
         data.save(path)
 

@@ -93,8 +93,8 @@ class Imitation:
     def run(self, progress: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Clone, then DAgger, then, if wanted, improvement and the choice; goes on from where it is."""
         if not self.curve:  # what is recorded from now on is this run's
-            keep_data(self.learner, self.folder / LEARNING_FILE)
             keep_run(self.folder, self.identity, self.curve, self.wall_s)
+            keep_data(self.learner, self.folder / LEARNING_FILE)
         with Recorder(self.source, self.workers, self.robot_name) as recorder:
             while len(self.curve) <= self.config.rounds:
                 self._round(lambda number: self._imitate(number, recorder), progress)
@@ -210,9 +210,8 @@ class Imitation:
         config = self.config
         measured, u = self._labels(number)
         if not len(measured):
-            raise MbmfError(
-                f"nothing to imitate: the simulation of {self.spec.name!r} diverged at the first step of every episode"
-            )
+            why = f"the simulation of {self.spec.name!r} diverged at the first step of every episode"
+            raise MbmfError(f"nothing to imitate: {why}; make its physics_dt_s smaller, and remove {self.folder}")
         o = Observation(self.spec)(measured)
         if config.clone.symmetries:
             o, u = mirrored(self.spec, o, u)

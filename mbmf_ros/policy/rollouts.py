@@ -76,7 +76,7 @@ def roll_out(
 
     made = rollout.roll_out(env, act, seed, steps, source)
     episode, told = made.episode, np.array(labels).reshape(-1, env.spec.nu)[: len(made.episode)]
-    return Rollout(episode.measurements, episode.actions, made.rewards, episode.terminated, told, source)
+    return Rollout(episode.measurements, episode.actions, made.rewards, made.terminated, told, source)
 
 
 def recorded(

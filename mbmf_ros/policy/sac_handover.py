@@ -135,8 +135,9 @@ class SacHandover(SacLearner):
     """SAC from a policy.
 
     Observations are normalised by what the policy was trained with and rewards by a constant. The actor begins as a
-    copy of the policy, by regression on the observations of the recorded rollouts; the memory begins with what the
-    expert learnt from, with these rollouts, and with the episodes of the search for the first standard deviation.
+    copy of the policy, by regression on the observations of the recorded rollouts; the memory begins with all that the
+    expert's run recorded, with these rollouts, and with the episodes of the search for the first standard deviation,
+    whose steps count.
 
     Args:
         source: the policy, and the rollouts.
@@ -181,7 +182,8 @@ class SacHandover(SacLearner):
         spent = search.steps * repeat
         self._set_std(search.std)
         self._bind()
-        self._remember_all([*self.source.learning, *self.source.rollouts, *search.rollouts()])
+        learning = self.source.learning()
+        self._remember_all([*learning, *self.source.rollouts, *search.rollouts()])
         self.model.set_random_seed(seed)
         self.model.target_entropy = self._entropy()
         if self.handover.warm_up:
@@ -190,6 +192,7 @@ class SacHandover(SacLearner):
         self.notes = {
             "reward_unit": self.unit,
             "remembered": self.seen,
+            "remembered_of_learning": sum(map(len, learning)),
             "target_entropy": self.model.target_entropy,
             **search.notes(repeat),
         }

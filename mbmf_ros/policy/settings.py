@@ -79,8 +79,8 @@ class HandoverConfig(Ranged):
     """From a policy that imitates to one that learns by itself, without a loss in between.
 
     Attributes:
-        std: first standard deviation of the actions; 0: the largest of ``std_grid`` with which the return stays above
-            ``keep`` of that without noise.
+        std: first standard deviation of the actions, SAC's before the tanh; 0: the largest of ``std_grid`` with which
+            the return stays above ``keep`` of that without noise.
         std_grid: standard deviations to choose from.
         std_episodes: episodes to judge each of them by.
         keep: share of the return.
@@ -101,9 +101,9 @@ class HandoverConfig(Ranged):
     warm_up: bool = True
     warm_up_rounds: int = ranged(100, 1)
     warm_up_updates: int = ranged(5000, 0)
-    clone_updates: int = ranged(20_000, 1)
+    clone_updates: int = ranged(2000, 1)
     bond: float = ranged(0.05, 0.0)
-    bond_half_life: int = ranged(500, 1)
+    bond_half_life: int = ranged(2000, 1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,11 +141,12 @@ class FinetuneConfig(ModelFreeConfig):
     handover: HandoverConfig = field(default_factory=HandoverConfig)
 
 
+# With rewards divided so that returns vary by 1 entropy would outweigh them at first.
+_GOES_ON = SacConfig(entropy=1e-3, random_steps=0)
 _TUNED = {
-    "trpo": FinetuneConfig(),
-    # With rewards divided so that returns vary by 1 entropy would outweigh them at first. The noise adapts by itself:
-    # the search for the first one is not worth its steps.
-    "sac": FinetuneConfig(sac=SacConfig(entropy=1e-3, random_steps=0), handover=HandoverConfig(std=0.1)),
+    "trpo": FinetuneConfig(sac=_GOES_ON),
+    # Its noise adapts by itself: the search for the first one is not worth its steps.
+    "sac": FinetuneConfig(sac=_GOES_ON, handover=HandoverConfig(std=0.1, clone_updates=20_000, bond_half_life=500)),
 }
 
 # The paper's (appendix B); what it leaves open is rllab's default, of which its code makes use.
@@ -192,15 +193,13 @@ def finetune_settings(
         action_repeat: of the policy.
         preset: ``default``, tuned, or ``paper``.
         changes: nested changes.
-        learner: ``trpo`` or ``sac``.
+        learner: one of ``LEARNERS``.
 
     Raises:
-        MbmfError: no such preset or learner, an unknown key, or a value of the wrong type.
+        MbmfError: no such preset, an unknown key, or a value of the wrong type.
     """
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
-    if learner not in LEARNERS:
-        raise unknown("learner", learner, LEARNERS)
     if "action_repeat" in (changes or {}):
         raise MbmfError(f"action_repeat: the policy decides it, {action_repeat}; leave it out")
     config = PAPER
@@ -242,4 +241,5 @@ def as_the_robot_has_it(config: Config, spec: RobotSpec, section: str) -> Config
         for name in values:
             if name not in SECTIONS:
                 raise unknown("section", str(name), SECTIONS)
-        return override(config, values.get(section) or {}, section)
+        own = values.get(section)
+        return config if own is None else override(config, own, section)

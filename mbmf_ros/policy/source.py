@@ -29,16 +29,16 @@ class Source:
         policy: with its normalisation folded in.
         info: what its file says.
         rollouts: what was recorded on the way to it, at least one.
-        learning: what the expert had learnt from, with rewards; none where they were not kept.
         digest: identifies the policy's file.
+        folder: all of this is in.
     """
 
     spec: RobotSpec
     policy: GaussianPolicy
     info: PolicyInfo
     rollouts: list[Rollout]
-    learning: list[Rollout]
     digest: str
+    folder: Path
 
     @property
     def seed(self) -> int:
@@ -46,6 +46,26 @@ class Source:
         identity = self.info.extra.get("identity")
         seed = identity.get("seed") if isinstance(identity, dict) else None
         return seed if isinstance(seed, int) else 0
+
+    def learning(self) -> list[Rollout]:
+        """All that the expert's run of Algorithm 1 recorded; nothing where its rewards were not kept.
+
+        Raises:
+            MbmfError: the file is damaged, or of another robot.
+        """
+        file = self.folder / LEARNING_FILE
+        if not file.exists():
+            return []
+        try:
+            episodes = TransitionStore.load(file, self.spec).episodes
+        except MbmfError as error:
+            raise MbmfError(f"{error}; or remove it, to go on without, or make the policy again") from error
+        unasked = np.zeros((0, self.spec.nu))
+        return [
+            Rollout(each.measurements, each.actions, each.rewards, each.terminated, unasked, each.source)
+            for each in episodes
+            if each.rewards is not None
+        ]
 
 
 def load_source(folder: Path, robot_name: str = "") -> Source:
@@ -65,24 +85,7 @@ def load_source(folder: Path, robot_name: str = "") -> Source:
     rollouts = load_rollouts(folder / ROLLOUTS_FOLDER, spec)
     if not any(len(rollout) for rollout in rollouts):
         raise MbmfError(f"{folder / ROLLOUTS_FOLDER}: expected the rollouts that `mbmf imitate` records, found none")
-    return Source(
-        spec,
-        policy,
-        info,
-        rollouts,
-        _learning(folder / LEARNING_FILE, spec),
-        hashlib.sha256(file.read_bytes()).hexdigest()[:16],
-    )
-
-
-def _learning(file: Path, spec: RobotSpec) -> list[Rollout]:
-    episodes = TransitionStore.load(file, spec).episodes if file.exists() else []
-    unasked = np.zeros((0, spec.nu))
-    return [
-        Rollout(each.measurements, each.actions, each.rewards, each.terminated, unasked, each.source)
-        for each in episodes
-        if each.rewards is not None
-    ]
+    return Source(spec, policy, info, rollouts, hashlib.sha256(file.read_bytes()).hexdigest()[:16], folder)
 
 
 def reward_unit(rollouts: list[Rollout], discount: float) -> float:

@@ -102,6 +102,10 @@ def test_a_killed_run_goes_on_exactly(tmp_path: Path, killed_at: int):
     assert whole.model is not None
     assert again.model is not None
     assert fingerprint(again.model) == fingerprint(whole.model)
+    for one, two in zip(again.own.episodes, whole.own.episodes, strict=True):
+        assert one.rewards is not None
+        np.testing.assert_array_equal(one.rewards, two.rewards)  # type: ignore[arg-type]
+        assert one.terminated == two.terminated
     assert timeless(again.curve) == timeless(whole.curve)
     assert again.evaluate(1) == whole.evaluate(1)
 

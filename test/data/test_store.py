@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from mbmf_ros.data.store import Episode, TransitionStore
@@ -47,6 +48,9 @@ def check_equal(store: TransitionStore, other: TransitionStore) -> None:
         np.testing.assert_array_equal(one.measurements, two.measurements)
         np.testing.assert_array_equal(one.actions, two.actions)
         assert (one.source, one.piece, one.skipped) == (two.source, two.piece, two.skipped)
+        assert one.terminated == two.terminated
+        assert (one.rewards is None) == (two.rewards is None)
+        np.testing.assert_array_equal(one.rewards, two.rewards)
 
 
 lengths = st.lists(st.integers(1, 20), min_size=1, max_size=10)
@@ -155,9 +159,7 @@ def test_rewards_and_ends_are_kept_and_cut(tmp_path: Path):
         store.add(replace(episode(steps), rewards=np.arange(steps) / 3.0, terminated=ended))
     store.save(tmp_path / "data.safetensors")
     again = TransitionStore.load(tmp_path / "data.safetensors", SPEC)
-    assert [e.terminated for e in again.episodes] == [True, True, False]
-    for one, two in zip(again.episodes, store.episodes, strict=True):
-        np.testing.assert_array_equal(one.rewards, two.rewards)
+    check_equal(again, store)
     first, cut = again.head(9).episodes
     assert (first.terminated, cut.terminated) == (True, False)
     np.testing.assert_array_equal(cut.rewards, np.arange(5) / 3.0)
@@ -172,3 +174,23 @@ def test_rewards_are_written_if_all_are_known(tmp_path: Path):
 def test_rewards_that_do_not_fit_are_refused(rewards: np.ndarray):
     with pytest.raises(MbmfError, match=r"expected rewards|not all numbers are finite"):
         TransitionStore(SPEC).add(replace(episode(4), rewards=rewards))
+
+
+@pytest.mark.parametrize(
+    ("rewards", "ends"),
+    [
+        (np.zeros(6), "[true, true]"),
+        (np.zeros(7), None),
+        (np.zeros(7), "[true]"),
+        (np.zeros(7), "{"),
+        (np.zeros(7), "3"),
+    ],
+)
+def test_damaged_rewards_are_told(tmp_path: Path, rewards: np.ndarray, ends: str | None):
+    whole = TransitionStore(SPEC, [episode(4), episode(3)])
+    whole.save(file := tmp_path / "data.safetensors")
+    with safe_open(file, framework="numpy") as kept:
+        arrays, about = {name: kept.get_tensor(name) for name in kept.keys()}, kept.metadata()  # noqa: SIM118
+    save_file({**arrays, "rewards": rewards}, file, about if ends is None else {**about, "terminated": ends})
+    with pytest.raises(MbmfError, match=r"data.safetensors is damaged"):
+        TransitionStore.load(file, SPEC)

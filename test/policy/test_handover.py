@@ -12,6 +12,7 @@ from policy_sources import make_source  # pyright: ignore[reportMissingImports]
 
 from mbmf_ros.control.environments import Environment
 from mbmf_ros.errors import MbmfError
+from mbmf_ros.policy.files import LEARNING_FILE
 from mbmf_ros.policy.gaussian import GaussianPolicy
 from mbmf_ros.policy.handover import TrpoHandover
 from mbmf_ros.policy.initial_std import find_std, most_episodes
@@ -76,21 +77,40 @@ def test_sac_begins_like_the_policy(source: Source):
     torch.testing.assert_close(learner.policy()(seen), actor(normalised, deterministic=True), rtol=1e-4, atol=1e-4)
 
 
-def test_sac_remembers_what_the_expert_learnt_from_and_the_rollouts_with_their_ends(source: Source):
+def test_sac_remembers_what_the_experts_run_recorded_and_the_rollouts_with_their_ends(source: Source):
     learner = SacHandover(source, CONFIG, 0)
     learner.begin(0)
     done, _ = learner.learn(50, 5000, 1, lambda steps: None)
-    known = [*source.learning, *source.rollouts]
+    learning = source.learning()
+    known = [*learning, *source.rollouts]
+    assert learner.notes["remembered_of_learning"] == len(learning[0])
     assert [rollout.source for rollout in known] == ["random", "expert", "expert", "expert"]
     recorded = sum(map(len, known))
     buffer, ends = learner.buffer, np.cumsum([len(rollout) for rollout in known]) - 1
     assert buffer.pos == learner.seen == recorded + done
     np.testing.assert_array_equal(buffer.dones[ends, 0], [rollout.terminated for rollout in known])
-    assert source.learning[0].terminated  # it falls
+    assert learning[0].terminated  # it falls
     assert buffer.dones[:recorded].sum() == sum(rollout.terminated for rollout in known)
     rewards = np.concatenate([rollout.rewards for rollout in known])
     np.testing.assert_allclose(buffer.rewards[:recorded, 0], rewards, rtol=1e-6)
     np.testing.assert_array_equal(buffer.next_observations[0, 0], buffer.observations[1, 0])
+
+
+def test_sac_goes_on_from_the_rollouts_alone(tmp_path: Path):
+    source = make_source(tmp_path)
+    (tmp_path / LEARNING_FILE).unlink()
+    learner = SacHandover(source, CONFIG, 0)
+    learner.begin(0)
+    done, _ = learner.learn(50, 5000, 1, lambda steps: None)
+    assert learner.seen == sum(map(len, source.rollouts)) + done
+    assert learner.notes["remembered_of_learning"] == 0
+
+
+def test_a_torn_record_of_the_experts_run_is_told(tmp_path: Path):
+    source, file = make_source(tmp_path), tmp_path / LEARNING_FILE
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(MbmfError, match=r"learning.safetensors is not a whole .* or remove it, to go on without"):
+        source.learning()
 
 
 def test_a_strong_bond_keeps_sac_where_it_began(source: Source):
@@ -232,8 +252,6 @@ def test_settings_of_robots():
     assert baseline_settings(robot("swimmer_v5")).trpo.discount == 0.9999
     assert finetune_settings(robot("hopper"), 1).handover.std == 0.0  # it is searched for
     assert finetune_settings(robot("hopper"), 1, learner="sac").handover.std > 0.0
-    with pytest.raises(MbmfError, match="unknown learner 'sacc'"):
-        finetune_settings(robot("hopper"), 1, learner="sacc")
     assert finetune_settings(robot("swimmer"), 1).trpo == baseline_settings(robot("swimmer")).trpo != TrpoConfig()
     assert baseline_settings(robot("ant"), {"trpo": {"batch": 4096}}).trpo == TrpoConfig(batch=4096)
     for name in ("ant", "half_cheetah", "half_cheetah_v5", "hopper", "hopper_v5", "swimmer", "swimmer_v5"):

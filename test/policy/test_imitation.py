@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -77,6 +78,19 @@ def test_stages_and_steps(source: Path, tmp_path: Path):
     assert all(torch.equal(a, b) for a, b in zip(policy.parameters(), kept.parameters(), strict=True))
     assert (info.steps, info.task, info.action_repeat) == (run.steps, "forward", 1)
     assert run.outcome == best
+
+
+def test_of_a_run_whose_rewards_are_not_all_known_nothing_is_kept(source: Path, tmp_path: Path):
+    other = learnt(tmp_path / "other")
+    for file in sorted(other.glob("random_*.safetensors")):
+        store = TransitionStore.load(file, SPEC)
+        stripped = [dataclasses.replace(episode, rewards=None, terminated=False) for episode in store.episodes]
+        TransitionStore(SPEC, stripped).save(file)
+    run = begin(other, tmp_path / "imitation")
+    run.folder.mkdir(exist_ok=True)
+    (run.folder / LEARNING_FILE).write_bytes(b"of a run that was killed here before it began")
+    run.run()
+    assert not (run.folder / LEARNING_FILE).exists()
 
 
 def test_an_expert_that_diverges_at_once_leaves_nothing_to_imitate(
