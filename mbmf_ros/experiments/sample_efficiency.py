@@ -57,11 +57,14 @@ SUMMARY = (
     "times_fewer",
 )
 SHARES = (0.5, 0.9)
-STYLE = {  # colour and name of each stage; a baseline's name is its learner's
+STYLE = {  # colour and name of each stage
     "learn": ("tab:blue", "Mb: planner"),
     "imitate": ("tab:green", "Mb: policy, imitated and improved"),
     "finetune": ("tab:red", "Mb-Mf: fine-tuned"),
-    "baseline": ("tab:gray", ""),
+}
+BASELINES = {
+    "trpo": ("tab:gray", "Mf: TRPO from a random policy"),
+    "sac": ("tab:purple", "Mf: SAC from a random policy"),
 }
 
 
@@ -150,8 +153,7 @@ def plot(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
         axis.set_visible(False)
     for axis, (key, stages) in zip(axes.flat, sorted(panels.items()), strict=False):
         for (stage, method), runs in sorted(stages.items()):
-            colour, name = STYLE[stage]
-            name = name or f"Mf: {method.upper()} from a random policy"
+            colour, name = BASELINES[method] if stage == "baseline" else STYLE[stage]
             for curve in runs.values():
                 axis.plot(*zip(*curve, strict=True), ".-", color=colour, linewidth=0.6, markersize=3, alpha=0.35)
             steps, mean, std = mean_and_spread(list(runs.values()))
