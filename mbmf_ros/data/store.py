@@ -148,10 +148,10 @@ class TransitionStore:
             raise MbmfError(f"{path} is not a whole transitions file ({error}); collect it again") from error
         if metadata.get("format") != "mbmf_ros/transitions":
             raise MbmfError(f"{path} is no transitions file; expected one written by `mbmf collect`")
-        if metadata["robot"] != spec.name:
-            raise MbmfError(f"{path} holds data of robot {metadata['robot']!r}, expected {spec.name!r}")
-        store = TransitionStore(spec, origins=json.loads(metadata.get("origins", "[]")))
+        if (name := metadata.get("robot")) != spec.name:
+            raise MbmfError(f"{path} holds data of robot {name!r}, expected {spec.name!r}")
         try:
+            store = TransitionStore(spec, origins=json.loads(metadata.get("origins", "[]")))
             for episode in _episodes(arrays, metadata):
                 store.add(episode)
         except (KeyError, ValueError, TypeError) as error:

@@ -194,3 +194,13 @@ def test_damaged_rewards_are_told(tmp_path: Path, rewards: np.ndarray, ends: str
     save_file({**arrays, "rewards": rewards}, file, about if ends is None else {**about, "terminated": ends})
     with pytest.raises(MbmfError, match=r"data.safetensors is damaged"):
         TransitionStore.load(file, SPEC)
+
+
+@pytest.mark.parametrize("lost", ["robot", "sources"])
+def test_a_file_that_does_not_say_what_it_holds_is_told(tmp_path: Path, lost: str):
+    TransitionStore(SPEC, [episode(4)]).save(file := tmp_path / "data.safetensors")
+    with safe_open(file, framework="numpy") as kept:
+        arrays, about = {name: kept.get_tensor(name) for name in kept.keys()}, kept.metadata()  # noqa: SIM118
+    save_file(arrays, file, {name: value for name, value in about.items() if name != lost})
+    with pytest.raises(MbmfError, match=r"data.safetensors (is damaged|holds data of robot None)"):
+        TransitionStore.load(file, SPEC)
