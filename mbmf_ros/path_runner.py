@@ -26,6 +26,7 @@ from mbmf_ros.errors import MbmfError
 from mbmf_ros.msg import LearnerStatus, RobotAction, RobotState
 from mbmf_ros.nodes import qos
 from mbmf_ros.nodes.conversions import measurement_from, pose_message, time_seconds
+from mbmf_ros.nodes.stopped import takes_orders
 from mbmf_ros.outing import Outing
 from mbmf_ros.robots import RobotSpec
 from mbmf_ros.starts import Stage, start_over
@@ -38,7 +39,6 @@ _SETTLED_TICKS = 20
 _IDLE_S = 20.0  # wall time in which the controller has to set out
 _REPORT_S = 5.0
 _STRAGGLERS_S = 0.5  # wall time in which states may arrive after the result that they led to
-_ATTEMPTS = 3
 
 
 class GraphLostError(Exception):
@@ -143,15 +143,19 @@ class PathRunner(Node):
         start = self.reset_robot()
         goal = to_odom(waypoints, planar_pose(start.m))
         row, result = self._attempt(name, goal, report)
-        for _ in range(_ATTEMPTS - 1):
-            dropped = result.error_code == FollowWaypoints.Result.FALLEN and not row["fell"]
-            if row["success"] or not dropped or self._newest().episode != start.episode:
-                break
-            # waypoints heard of the reset only after the goal, and took the goal for one of the old episode
+        deadline = time.monotonic() + _ANSWER_S
+        while self._behind(row, result, start) and time.monotonic() < deadline:
             row, result = self._attempt(name, goal, report)
         if not row["success"] and result.error_message:
             report(f"{name}: {result.error_message}")
         return row
+
+    def _behind(self, row: dict[str, Any], result: Any, start: Tick) -> bool:
+        """Whether the goal ended because `waypoints` had yet to hear that the robot was reset, or enabled again."""
+        dropped = result.error_code in (FollowWaypoints.Result.FALLEN, FollowWaypoints.Result.STOPPED)
+        now = self._newest()
+        ready = now.episode == start.episode and takes_orders(now.status)
+        return dropped and ready and not (row["success"] or row["fell"])
 
     def _attempt(self, name: str, goal: np.ndarray, report: Callable[[str], None]) -> tuple[dict[str, Any], Any]:
         """Walk waypoints (W, 2), odometry frame; returns the run's row and the action's result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import repeat
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ pytest.importorskip("mbmf_ros.msg", reason="the messages are not built: `make se
 
 import rclpy
 
+from mbmf_ros.action import FollowWaypoints
 from mbmf_ros.control.follow import PathRun
 from mbmf_ros.control.path import Path
 from mbmf_ros.msg import RobotAction, RobotState
@@ -24,6 +26,7 @@ from mbmf_ros.ticks import Tick
 
 pytestmark = pytest.mark.ros
 ANT = robot("ant")
+Result = FollowWaypoints.Result
 
 
 def at(tick: int, x_m: float, source: int = RobotState.SOURCE_CONTROLLER) -> Tick:
@@ -98,3 +101,52 @@ def test_a_malformed_state_is_counted_told_and_ignored(runner, change, problem):
 def test_a_graph_whose_states_are_all_malformed_is_told_apart(runner):
     runner._on_state(RobotState(robot="cheetah"))
     assert any("malformed states ignored: 1" in lack for lack in runner.missing())
+
+
+class Outcomes:
+    """Stands in for what becomes of a goal: error codes, one per attempt; with code NONE the path was walked."""
+
+    def __init__(self, runner: PathRunner, codes):
+        self.runner, self.codes, self.attempts = runner, iter(codes), 0
+
+    def __call__(self, name, goal, report):
+        self.attempts += 1
+        self.runner._spin()
+        code = next(self.codes)
+        row = {"success": code == Result.NONE, "fell": False}
+        return row, Result(error_code=code, error_message="" if row["success"] else "refused")
+
+
+def walking(runner, monkeypatch, codes, status=RobotState.STATUS_ACTIVE) -> tuple[Outcomes, dict, list[str]]:
+    start = Tick(1, 0, start_measurement(ANT), RobotState.SOURCE_CONTROLLER, status, 0.0)
+    runner.newest, outcomes, told = start, Outcomes(runner, codes), []
+    monkeypatch.setattr(runner, "reset_robot", lambda: start)
+    monkeypatch.setattr(runner, "_attempt", outcomes)
+    return outcomes, runner.walk("ahead", np.array([[3.0, 0.0]]), told.append), told
+
+
+@pytest.mark.parametrize("code", [Result.STOPPED, Result.FALLEN], ids=["enabled", "reset"])
+def test_a_waypoints_node_that_hears_later_than_the_client_is_asked_again(runner, monkeypatch, code):
+    outcomes, row, told = walking(runner, monkeypatch, [code, code, code, code, Result.NONE])
+    assert (outcomes.attempts, row["success"], told) == (5, True, [])
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (Result.STOPPED, RobotState.STATUS_ESTOP),
+        (Result.INVALID_PATH, RobotState.STATUS_ACTIVE),
+        (Result.TIMEOUT, RobotState.STATUS_ACTIVE),
+    ],
+    ids=["emergency stop", "unusable path", "too slow"],
+)
+def test_what_another_try_would_not_change_is_not_tried_again(runner, monkeypatch, code, status):
+    outcomes, row, told = walking(runner, monkeypatch, [code], status)
+    assert (outcomes.attempts, row["success"], told) == (1, False, ["ahead: refused"])
+
+
+def test_a_waypoints_node_that_goes_on_refusing_is_asked_for_a_limited_time(runner, monkeypatch):
+    monkeypatch.setattr("mbmf_ros.path_runner._ANSWER_S", 0.5)
+    outcomes, row, told = walking(runner, monkeypatch, repeat(Result.STOPPED))
+    assert outcomes.attempts > 1
+    assert (row["success"], told) == (False, ["ahead: refused"])

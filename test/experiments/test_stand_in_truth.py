@@ -129,7 +129,7 @@ def test_a_row_in_real_time_over_the_whole_graph(tmp_path: Path):
     assert written.name == "ros_20ms_datasheet_1pct_assumed_10ms.json"
     content = json.loads(written.read_text())
     (row,) = content["runs"]
-    assert row["deadlines"] > 20
+    assert row["deadlines"] > 20, done.stdout + done.stderr
     assert "trace" not in row
     assert 0 < row["true_cross_track_mean_m"] != row["cross_track_mean_m"]
     assert 0 < row["drift_m"] < 0.5
