@@ -62,6 +62,7 @@ class SacLearner:
             learning_rate=sac.learning_rate,
             buffer_size=sac.memory,
             batch_size=sac.batch,
+            gradient_steps=sac.updates,
             tau=sac.tau,
             gamma=sac.discount,
             ent_coef=f"auto_{sac.entropy}",

@@ -56,7 +56,8 @@ class SacConfig(Ranged):
     Attributes:
         discount: of rewards, per step.
         learning_rate: of everything.
-        batch: transitions per gradient step, of which there is one per step.
+        batch: transitions per gradient step.
+        updates: gradient steps per step of the robot, or per held action.
         memory: transitions that are remembered.
         tau: share of the critics that their slow copies take over per gradient step.
         entropy: first weight of the entropy; it adapts.
@@ -67,6 +68,7 @@ class SacConfig(Ranged):
     discount: float = ranged(0.99, 0.0, 1.0)
     learning_rate: float = ranged(3e-4, 1e-8, 1.0)
     batch: int = ranged(256, 1)
+    updates: int = ranged(1, 1)
     memory: int = ranged(1_000_000, 1)
     tau: float = ranged(0.005, 1e-6, 1.0)
     entropy: float = ranged(1.0, 1e-9)

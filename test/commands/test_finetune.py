@@ -91,7 +91,7 @@ def test_held_actions_count_for_every_period(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("learner", "settings", "budget", "kill"),
-    [("trpo", TRPO, 3500, 1200), ("sac", SAC, 800, 400), ("sac", (*SAC, "sac.memory=70"), 800, 400)],
+    [("trpo", TRPO, 3500, 1200), ("sac", SAC, 800, 400), ("sac", (*SAC, "sac.memory=70", "sac.updates=3"), 800, 400)],
 )
 def test_an_interrupted_run_becomes_what_it_would_have_been(
     source: Path,

@@ -29,6 +29,16 @@ def test_the_exported_policy_knows_how_its_observations_vary():
     torch.testing.assert_close(policy.outside(beyond), torch.full_like(beyond, 0.5), rtol=1e-3, atol=1e-3)
 
 
+def test_it_makes_as_many_gradient_steps_per_step_as_it_is_told():
+    counts = []
+    for updates in (1, 3):
+        sac = SacConfig(hidden=8, batch=16, random_steps=250, updates=updates)
+        learner = SacLearner("hopper", "forward", ModelFreeConfig(sac=sac), 0)
+        learner.learn(270, 270, 1, lambda steps: None)
+        counts.append(learner.model._n_updates)
+    assert counts == [20, 60]
+
+
 def test_learning_goes_on_where_the_simulation_diverges(monkeypatch: pytest.MonkeyPatch):
     learner = SacLearner("swimmer", "forward", ModelFreeConfig(sac=SacConfig(hidden=8, batch=16, random_steps=250)), 0)
     (env,) = learner.env.get_attr("robot_env")
