@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.sac.policies import SACPolicy
 from torch import Tensor, nn
 
@@ -30,15 +32,31 @@ _SPREAD_ROWS = 20_000  # latest observations that its mean and spread of observa
 _COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
+class SteadyPolicy(SACPolicy):
+    """stable-baselines3's, with critics whose layers are normalised: they do not overrate what they have not seen."""
+
+    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
+        critic = super().make_critic(features_extractor)
+        for index, network in enumerate(critic.q_networks):
+            layers: list[nn.Module] = []
+            for layer in network.children():
+                layers.append(layer)
+                if isinstance(layer, nn.Linear) and layer.out_features > 1:
+                    layers.append(nn.LayerNorm(layer.out_features))
+            critic.q_networks[index] = nn.Sequential(*layers)
+            setattr(critic, f"qf{index}", critic.q_networks[index])
+        return critic
+
+
 class SacLearner:
-    """SAC from a random policy. Nothing is normalised, as in the published settings.
+    """SAC from a random policy. Observations and rewards are as they are, as in the published settings.
 
     Args:
         robot_name: the robot.
         task: the task.
         config: settings.
         seed: of the first weights.
-        kind, policy: of SAC and of its networks.
+        kind, policy: of SAC and of its networks; None: as ``config`` says.
         rewards: whether rewards are divided by what the environment has been told.
     """
 
@@ -49,7 +67,7 @@ class SacLearner:
         config: ModelFreeConfig,
         seed: int,
         kind: type[SAC] = SAC,
-        policy: type[SACPolicy] = SACPolicy,
+        policy: type[SACPolicy] | None = None,
         rewards: bool = False,
     ):
         self.config = sac = config.sac
@@ -57,7 +75,7 @@ class SacLearner:
         self.env = NormalisedEnv(robot_name, task, config.action_repeat, 1, sac.discount, rewards)
         self.env.fix(np.zeros(len(self.env.low)), np.ones(len(self.env.low)), 1.0)
         self.model = kind(
-            policy,
+            policy or (SteadyPolicy if sac.layer_norm else SACPolicy),
             self.env,
             learning_rate=sac.learning_rate,
             buffer_size=sac.memory,

@@ -11,11 +11,9 @@ import numpy as np
 import torch
 from stable_baselines3 import SAC
 from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
-from stable_baselines3.common.policies import ContinuousCritic
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.utils import polyak_update
-from stable_baselines3.sac.policies import Actor, SACPolicy
+from stable_baselines3.sac.policies import Actor
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
@@ -23,7 +21,7 @@ from mbmf_ros.control.environments import environment
 from mbmf_ros.policy.initial_std import find_std, most_episodes
 from mbmf_ros.policy.observation import Observation
 from mbmf_ros.policy.rollouts import Rollout
-from mbmf_ros.policy.sac import SacLearner
+from mbmf_ros.policy.sac import SacLearner, SteadyPolicy
 from mbmf_ros.policy.settings import FinetuneConfig
 from mbmf_ros.policy.source import Source, reward_unit
 from mbmf_ros.policy.torch_state import below, module_tensors, restore_module
@@ -32,22 +30,6 @@ from mbmf_ros.terminal import busy
 _CLONE_RATE, _CLONE_BATCH = 1e-3, 256
 _ENTROPY_ROWS = 4096
 _WARM_UP_TAU = 0.02  # fast: what comes in a hundred steps is to be known soon
-
-
-class SteadyPolicy(SACPolicy):
-    """stable-baselines3's, with critics whose layers are normalised: they do not overrate what they have not seen."""
-
-    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
-        critic = super().make_critic(features_extractor)
-        for index, network in enumerate(critic.q_networks):
-            layers: list[nn.Module] = []
-            for layer in network.children():
-                layers.append(layer)
-                if isinstance(layer, nn.Linear) and layer.out_features > 1:
-                    layers.append(nn.LayerNorm(layer.out_features))
-            critic.q_networks[index] = nn.Sequential(*layers)
-            setattr(critic, f"qf{index}", critic.q_networks[index])
-        return critic
 
 
 class WarmSac(SAC):

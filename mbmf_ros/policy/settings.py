@@ -63,6 +63,7 @@ class SacConfig(Ranged):
         entropy: first weight of the entropy; it adapts.
         random_steps: steps of random actions at first, where there is nothing to start from.
         hidden: width of the two hidden layers.
+        layer_norm: whether the critics' layers are normalised (LayerNorm); in fine-tuning they always are.
     """
 
     discount: float = ranged(0.99, 0.0, 1.0)
@@ -74,6 +75,7 @@ class SacConfig(Ranged):
     entropy: float = ranged(1.0, 1e-9)
     random_steps: int = ranged(10_000, 0)
     hidden: int = ranged(256, 1)
+    layer_norm: bool = False
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,16 @@ def test_it_makes_as_many_gradient_steps_per_step_as_it_is_told():
     assert counts == [20, 60]
 
 
+@pytest.mark.parametrize("normalised", [False, True])
+def test_its_critics_are_normalised_where_that_is_asked_for(normalised: bool):
+    sac = SacConfig(hidden=8, batch=16, layer_norm=normalised)
+    learner = SacLearner("hopper", "forward", ModelFreeConfig(sac=sac), 0)
+    for critic in (learner.model.critic, learner.model.critic_target):
+        norms = [layer for layer in critic.modules() if isinstance(layer, torch.nn.LayerNorm)]
+        assert len(norms) == (4 if normalised else 0)  # two layers of two networks
+    assert not any(isinstance(layer, torch.nn.LayerNorm) for layer in learner.model.actor.modules())
+
+
 def test_learning_goes_on_where_the_simulation_diverges(monkeypatch: pytest.MonkeyPatch):
     learner = SacLearner("swimmer", "forward", ModelFreeConfig(sac=SacConfig(hidden=8, batch=16, random_steps=250)), 0)
     (env,) = learner.env.get_attr("robot_env")
