@@ -61,7 +61,7 @@ class SacConfig(Ranged):
         memory: transitions that are remembered.
         tau: share of the critics that their slow copies take over per gradient step.
         entropy: first weight of the entropy; it adapts.
-        random_steps: steps of random actions at first, where there is nothing to start from.
+        random_steps: random actions at first, where there is nothing to start from.
         hidden: width of the two hidden layers.
         layer_norm: whether the critics' layers are normalised (LayerNorm); in fine-tuning they always are.
     """
