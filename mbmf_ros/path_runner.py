@@ -39,6 +39,7 @@ _SETTLED_TICKS = 20
 _IDLE_S = 20.0  # wall time in which the controller has to set out
 _REPORT_S = 5.0
 _STRAGGLERS_S = 0.5  # wall time in which states may arrive after the result that they led to
+_BARELY_TICKS = 10  # what a robot walks after a goal that is dropped at once
 
 
 class GraphLostError(Exception):
@@ -152,10 +153,10 @@ class PathRunner(Node):
 
     def _behind(self, row: dict[str, Any], result: Any, start: Tick) -> bool:
         """Whether the goal ended because `waypoints` had yet to hear that the robot was reset, or enabled again."""
-        dropped = result.error_code in (FollowWaypoints.Result.FALLEN, FollowWaypoints.Result.STOPPED)
-        now = self._newest()
-        ready = now.episode == start.episode and takes_orders(now.status)
-        return dropped and ready and not (row["success"] or row["fell"])
+        now, code = self._newest(), result.error_code
+        dropped = code in (FollowWaypoints.Result.FALLEN, FollowWaypoints.Result.STOPPED) and not row["fell"]
+        ready = now.episode == start.episode and now.status != RobotState.STATUS_FALLEN and takes_orders(now.status)
+        return dropped and ready and row["deadlines"] <= _BARELY_TICKS
 
     def _attempt(self, name: str, goal: np.ndarray, report: Callable[[str], None]) -> tuple[dict[str, Any], Any]:
         """Walk waypoints (W, 2), odometry frame; returns the run's row and the action's result."""

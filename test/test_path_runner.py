@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from itertools import repeat
 
@@ -106,47 +107,52 @@ def test_a_graph_whose_states_are_all_malformed_is_told_apart(runner):
 class Outcomes:
     """Stands in for what becomes of a goal: error codes, one per attempt; with code NONE the path was walked."""
 
-    def __init__(self, runner: PathRunner, codes):
-        self.runner, self.codes, self.attempts = runner, iter(codes), 0
+    def __init__(self, runner: PathRunner, codes, **row):
+        self.runner, self.codes, self.attempts, self.row = runner, iter(codes), 0, row
 
     def __call__(self, name, goal, report):
         self.attempts += 1
         self.runner._spin()
         code = next(self.codes)
-        row = {"success": code == Result.NONE, "fell": False}
+        row = {"success": code == Result.NONE, "fell": False, "deadlines": 0, **self.row}
         return row, Result(error_code=code, error_message="" if row["success"] else "refused")
 
 
-def walking(runner, monkeypatch, codes, status=RobotState.STATUS_ACTIVE) -> tuple[Outcomes, dict, list[str]]:
-    start = Tick(1, 0, start_measurement(ANT), RobotState.SOURCE_CONTROLLER, status, 0.0)
-    runner.newest, outcomes, told = start, Outcomes(runner, codes), []
+def walking(runner, monkeypatch, codes, status=RobotState.STATUS_ACTIVE, episode=1, **row):
+    """The attempts, the row and what was reported, for a robot that is later seen in ``status`` and ``episode``."""
+    start = Tick(1, 0, start_measurement(ANT), RobotState.SOURCE_CONTROLLER, RobotState.STATUS_ACTIVE, 0.0)
+    runner.newest = dataclasses.replace(start, status=status, episode=episode)
+    outcomes, told = Outcomes(runner, codes, **row), []
     monkeypatch.setattr(runner, "reset_robot", lambda: start)
     monkeypatch.setattr(runner, "_attempt", outcomes)
-    return outcomes, runner.walk("ahead", np.array([[3.0, 0.0]]), told.append), told
+    done = runner.walk("ahead", np.array([[3.0, 0.0]]), told.append)
+    return outcomes.attempts, done["success"], told
 
 
 @pytest.mark.parametrize("code", [Result.STOPPED, Result.FALLEN], ids=["enabled", "reset"])
 def test_a_waypoints_node_that_hears_later_than_the_client_is_asked_again(runner, monkeypatch, code):
-    outcomes, row, told = walking(runner, monkeypatch, [code, code, code, code, Result.NONE])
-    assert (outcomes.attempts, row["success"], told) == (5, True, [])
+    assert walking(runner, monkeypatch, [code, code, code, code, Result.NONE]) == (5, True, [])
 
 
 @pytest.mark.parametrize(
-    ("code", "status"),
+    ("code", "seen"),
     [
-        (Result.STOPPED, RobotState.STATUS_ESTOP),
-        (Result.INVALID_PATH, RobotState.STATUS_ACTIVE),
-        (Result.TIMEOUT, RobotState.STATUS_ACTIVE),
+        (Result.STOPPED, {"status": RobotState.STATUS_ESTOP}),
+        (Result.FALLEN, {"status": RobotState.STATUS_FALLEN}),
+        (Result.FALLEN, {"fell": True}),
+        (Result.FALLEN, {"episode": 2}),
+        (Result.FALLEN, {"deadlines": 40}),
+        (Result.INVALID_PATH, {}),
+        (Result.TIMEOUT, {}),
     ],
-    ids=["emergency stop", "unusable path", "too slow"],
+    ids=["emergency stop", "fallen", "fell", "another episode", "half walked", "unusable path", "too slow"],
 )
-def test_what_another_try_would_not_change_is_not_tried_again(runner, monkeypatch, code, status):
-    outcomes, row, told = walking(runner, monkeypatch, [code], status)
-    assert (outcomes.attempts, row["success"], told) == (1, False, ["ahead: refused"])
+def test_what_another_try_would_not_change_is_not_tried_again(runner, monkeypatch, code, seen):
+    assert walking(runner, monkeypatch, [code], **seen) == (1, False, ["ahead: refused"])
 
 
 def test_a_waypoints_node_that_goes_on_refusing_is_asked_for_a_limited_time(runner, monkeypatch):
     monkeypatch.setattr("mbmf_ros.path_runner._ANSWER_S", 0.5)
-    outcomes, row, told = walking(runner, monkeypatch, repeat(Result.STOPPED))
-    assert outcomes.attempts > 1
-    assert (row["success"], told) == (False, ["ahead: refused"])
+    attempts, success, told = walking(runner, monkeypatch, repeat(Result.STOPPED))
+    assert attempts > 1
+    assert (success, told) == (False, ["ahead: refused"])

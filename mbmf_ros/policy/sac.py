@@ -56,7 +56,7 @@ class SacLearner:
         task: the task.
         config: settings.
         seed: of the first weights.
-        kind, policy: of SAC and of its networks; None: as ``config`` says.
+        kind: of SAC.
         rewards: whether rewards are divided by what the environment has been told.
     """
 
@@ -67,7 +67,6 @@ class SacLearner:
         config: ModelFreeConfig,
         seed: int,
         kind: type[SAC] = SAC,
-        policy: type[SACPolicy] | None = None,
         rewards: bool = False,
     ):
         self.config = sac = config.sac
@@ -75,7 +74,7 @@ class SacLearner:
         self.env = NormalisedEnv(robot_name, task, config.action_repeat, 1, sac.discount, rewards)
         self.env.fix(np.zeros(len(self.env.low)), np.ones(len(self.env.low)), 1.0)
         self.model = kind(
-            policy or (SteadyPolicy if sac.layer_norm else SACPolicy),
+            SteadyPolicy if sac.layer_norm else SACPolicy,
             self.env,
             learning_rate=sac.learning_rate,
             buffer_size=sac.memory,

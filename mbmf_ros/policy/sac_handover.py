@@ -21,7 +21,7 @@ from mbmf_ros.control.environments import environment
 from mbmf_ros.policy.initial_std import find_std, most_episodes
 from mbmf_ros.policy.observation import Observation
 from mbmf_ros.policy.rollouts import Rollout
-from mbmf_ros.policy.sac import SacLearner, SteadyPolicy
+from mbmf_ros.policy.sac import SacLearner
 from mbmf_ros.policy.settings import FinetuneConfig
 from mbmf_ros.policy.source import Source, reward_unit
 from mbmf_ros.policy.torch_state import below, module_tensors, restore_module
@@ -130,7 +130,7 @@ class SacHandover(SacLearner):
     model: WarmSac
 
     def __init__(self, source: Source, config: FinetuneConfig, seed: int):
-        super().__init__(source.spec.name, source.info.task, config, seed, WarmSac, SteadyPolicy, rewards=True)
+        super().__init__(source.spec.name, source.info.task, config, seed, WarmSac, rewards=True)
         self.source, self.handover = source, config.handover
         self.unit = reward_unit(source.rollouts, config.sac.discount)
         self.env.fix(source.policy.center.numpy(), source.policy.spread.numpy(), self.unit)

@@ -63,7 +63,7 @@ class SacConfig(Ranged):
         entropy: first weight of the entropy; it adapts.
         random_steps: random actions at first, where there is nothing to start from.
         hidden: width of the two hidden layers.
-        layer_norm: whether the critics' layers are normalised (LayerNorm); in fine-tuning they always are.
+        layer_norm: whether the critics' layers are normalised (LayerNorm); in fine-tuning they are by default.
     """
 
     discount: float = ranged(0.99, 0.0, 1.0)
@@ -142,11 +142,12 @@ class FinetuneConfig(ModelFreeConfig):
         handover: how it starts.
     """
 
+    sac: SacConfig = field(default_factory=lambda: SacConfig(layer_norm=True))
     handover: HandoverConfig = field(default_factory=HandoverConfig)
 
 
 # With rewards divided so that returns vary by 1 entropy would outweigh them at first.
-_GOES_ON = SacConfig(entropy=1e-3, random_steps=0)
+_GOES_ON = SacConfig(entropy=1e-3, random_steps=0, layer_norm=True)
 _TUNED = {
     "trpo": FinetuneConfig(sac=_GOES_ON),
     # Its noise adapts by itself: the search for the first one is not worth its steps.

@@ -67,7 +67,7 @@ def test_an_interrupted_run_becomes_what_it_would_have_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: str, memory: int
 ):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    more = ("--budget", "1024", "--learner", learner, "--set", *SMALL, f"sac.memory={memory}")
+    more = ("--budget", "1024", "--learner", learner, "--set", *SMALL, f"sac.memory={memory}", "sac.layer_norm=true")
     assert baseline(whole, *more) == 0
     learn = ModelFreeRun._evaluate
 

@@ -126,6 +126,21 @@ def test_an_interrupted_run_becomes_what_it_would_have_been(
     assert bool(list((parts / "run").glob("replay_*"))) == (learner == "sac")
 
 
+@pytest.mark.parametrize(("learner", "settings", "budget"), [("trpo", TRPO, 3500), ("sac", SAC, 400)])
+def test_a_run_from_before_there_was_such_a_setting_goes_on(
+    source: Path, tmp_path: Path, learner: str, settings: tuple, budget: int
+):
+    more = ("--learner", learner, "--budget")
+    assert finetune(source, tmp_path, *more, str(SPENT + budget), settings=settings) == 0
+    file = tmp_path / "run" / "run.json"
+    state = json.loads(file.read_text())
+    sac = state["identity"]["config"]["sac"]
+    assert (sac.pop("updates"), sac.pop("layer_norm")) == (1, True)
+    file.write_text(json.dumps(state))
+    assert finetune(source, tmp_path, *more, str(SPENT + budget + 1000), settings=settings) == 0
+    assert result(tmp_path)["steps"] > SPENT + budget
+
+
 def test_a_source_that_is_none_or_anothers_is_refused(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     def refused(folder: Path, *more: str) -> str:
         assert finetune(folder, tmp_path, *more) == 2

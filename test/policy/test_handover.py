@@ -35,7 +35,7 @@ from mbmf_ros.robots.sim import start_measurement
 
 CONFIG = FinetuneConfig(
     trpo=TrpoConfig(batch=704, hidden=64, critic_updates=2, critic_batch=64, cg_steps=5),
-    sac=SacConfig(hidden=32, batch=32, entropy=1e-3, random_steps=0),
+    sac=SacConfig(hidden=32, batch=32, entropy=1e-3, random_steps=0, layer_norm=True),
     handover=HandoverConfig(std_grid=(0.1,), std_episodes=1, first_batch=704, clone_updates=500, warm_up_updates=5),
 )
 
