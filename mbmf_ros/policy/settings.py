@@ -142,12 +142,13 @@ class FinetuneConfig(ModelFreeConfig):
         handover: how it starts.
     """
 
+    # Older runs, which do not say so, had normalised critics too: what they lack is taken from here.
     sac: SacConfig = field(default_factory=lambda: SacConfig(layer_norm=True))
     handover: HandoverConfig = field(default_factory=HandoverConfig)
 
 
 # With rewards divided so that returns vary by 1 entropy would outweigh them at first.
-_GOES_ON = SacConfig(entropy=1e-3, random_steps=0, layer_norm=True)
+_GOES_ON = dataclasses.replace(FinetuneConfig().sac, entropy=1e-3, random_steps=0)
 _TUNED = {
     "trpo": FinetuneConfig(sac=_GOES_ON),
     # Its noise adapts by itself: the search for the first one is not worth its steps.
