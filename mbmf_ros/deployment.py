@@ -12,13 +12,16 @@ from mbmf_ros.shared_files import shared_file
 DISCOVERY = ("localhost", "subnet")
 
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+_PEERS = "ROS_STATIC_PEERS"
 _HUMBLE_LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"  # Humble knows no other; later distributions warn about it
 
 # Who sends large messages over a network sends datagrams of one frame each. By default a model goes as datagrams of
 # 64 kB, of which a network that loses one frame in a hundred loses every third, again and again: half a minute for what
 # takes a third of a second so.
 _SENDERS = ("dynamics_learner",)
-_PROFILES_FILE = "FASTDDS_DEFAULT_PROFILES_FILE"
+_PROFILES_FILE, _PROFILES_FILE_OF_JAZZY = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+_TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
+_DEFAULTS_TO_FAST_DDS = ("", "jazzy", "kilted")  # and what `make setup` installs, which sets no ROS_DISTRO
 
 
 def chosen_nodes(known: Sequence[str], only: str, without: str) -> list[str]:
@@ -50,10 +53,10 @@ def enclave(namespace: str, node: str) -> str:
 
 
 def discovery_environment(choice: str | None, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What decides whom the nodes meet, as environment variables on top of ``base``.
+    """What decides whom the nodes meet and by which way, as environment variables on top of ``base``.
 
     Nobody else's nodes should meet ours by accident: this machine only, unless the user says otherwise, by ``choice``
-    or in ``base``.
+    or in ``base``. What the user has set for Fast DDS stays.
 
     Args:
         choice: one of :data:`DISCOVERY`, or None: not chosen.
@@ -61,12 +64,43 @@ def discovery_environment(choice: str | None, base: Mapping[str, str] = os.envir
     """
     humble = base.get("ROS_DISTRO") == "humble"
     variable = _HUMBLE_LOCALHOST_ONLY if humble else _RANGE
-    if choice is None:
-        if variable in base:
-            return {}
+    if choice is None and variable not in base:
         choice = "localhost"
-    local = choice == "localhost"
-    return {variable: str(int(local)) if humble else choice.upper()}
+    if humble:
+        return {} if choice is None else {variable: str(int(choice == "localhost"))}
+    chosen = {} if choice is None else {variable: choice.upper()}
+    return chosen | _without_shared_memory({**base, **chosen})
+
+
+def _without_shared_memory(base: Mapping[str, str]) -> dict[str, str]:
+    """What keeps Fast DDS from shared memory.
+
+    Its queues there have locks across processes. Who is stopped, killed or starved while it holds one keeps everybody
+    who sends to it waiting for a second: a controller that is stopped as it answers would stop the bridge.
+
+    With LOCALHOST the middleware adds shared memory whatever Fast DDS is told: there a profile says all that
+    LOCALHOST means, but for it, and binds to the loopback device besides.
+    """
+    default = "rmw_fastrtps_cpp" if base.get("ROS_DISTRO", "") in _DEFAULTS_TO_FAST_DDS else ""
+    fast_dds = (base.get("RMW_IMPLEMENTATION") or default).startswith("rmw_fastrtps")
+    if not fast_dds or _TRANSPORTS in base or _has_profiles(base):
+        return {}
+    if base[_RANGE] == "SUBNET":
+        return {_TRANSPORTS: "UDPv4"}
+    if base[_RANGE] == "LOCALHOST" and not base.get(_PEERS):
+        return {_RANGE: "SYSTEM_DEFAULT", **_profiles("fastdds_this_machine.xml", base)}
+    return {}
+
+
+def _has_profiles(base: Mapping[str, str]) -> bool:
+    """The user has a configuration of Fast DDS."""
+    return _PROFILES_FILE in base or _PROFILES_FILE_OF_JAZZY in base
+
+
+def _profiles(file: str, base: Mapping[str, str]) -> dict[str, str]:
+    """One of our configurations of Fast DDS."""
+    name = _PROFILES_FILE_OF_JAZZY if base.get("ROS_DISTRO") == "jazzy" else _PROFILES_FILE
+    return {name: str(shared_file("config", file))}
 
 
 def network_problem(
@@ -90,12 +124,12 @@ def network_problem(
 
 def sender_environment(node: str, choice: str | None, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What one node's environment has beyond that; arguments as of :func:`discovery_environment`."""
-    if node not in _SENDERS or not _leaves_machine(choice, base) or _PROFILES_FILE in base:
+    if node not in _SENDERS or not _leaves_machine(choice, base) or _has_profiles(base):
         return {}
-    return {_PROFILES_FILE: str(shared_file("config", "fastdds_one_frame.xml"))}
+    return _profiles("fastdds_one_frame.xml", base)
 
 
 def _leaves_machine(choice: str | None, base: Mapping[str, str]) -> bool:
     """Whether nodes meet any of another machine."""
     reach = {**base, **discovery_environment(choice, base)}
-    return reach.get(_RANGE) == "SUBNET" or bool(reach.get("ROS_STATIC_PEERS"))
+    return reach.get(_RANGE) == "SUBNET" or bool(reach.get(_PEERS))

@@ -14,6 +14,7 @@ from mbmf_ros.errors import MbmfError
 from mbmf_ros.graphs import graph
 
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+PROFILES, PROFILES_OF_JAZZY = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def names(**arguments) -> list[str]:
@@ -47,23 +48,57 @@ def test_a_part_that_does_not_exist_is_named(arguments, cause):
     assert cause in str(caught.value)
 
 
+def reach(choice: str | None, base: dict[str, str]) -> str:
+    """Whom nodes meet, as discovery_environment has it: on this machine alone it may be said by a profile of ours."""
+    said = {**base, **discovery_environment(choice, base)}
+    ours = Path(said.get(PROFILES, said.get(PROFILES_OF_JAZZY, ""))).name == "fastdds_this_machine.xml"
+    return "LOCALHOST" if ours and said[RANGE] == "SYSTEM_DEFAULT" else said[RANGE]
+
+
 def test_nodes_meet_on_this_machine_only_unless_somebody_says_otherwise():
-    assert discovery_environment(None, {}) == {RANGE: "LOCALHOST"}
-    assert discovery_environment("localhost", {}) == {RANGE: "LOCALHOST"}
-    assert discovery_environment("subnet", {})[RANGE] == "SUBNET"
-    assert discovery_environment(None, {RANGE: "SUBNET"}) == {}
-    assert discovery_environment("localhost", {RANGE: "SUBNET"}) == {RANGE: "LOCALHOST"}  # the latest word holds
+    assert reach(None, {}) == "LOCALHOST"
+    assert reach("localhost", {}) == "LOCALHOST"
+    assert reach("subnet", {}) == "SUBNET"
+    assert reach(None, {RANGE: "SUBNET"}) == "SUBNET"
+    assert reach("localhost", {RANGE: "SUBNET"}) == "LOCALHOST"  # the latest word holds
+    assert reach(None, {RANGE: "OFF"}) == "OFF"
+
+
+def test_fast_dds_is_kept_from_shared_memory_where_its_users_have_not_said_otherwise():
+    profile = discovery_environment(None, {})
+    assert profile == {RANGE: "SYSTEM_DEFAULT", PROFILES: profile[PROFILES]}
+    assert "<useBuiltinTransports>false" in Path(profile[PROFILES]).read_text()
+    assert discovery_environment(None, {RANGE: "LOCALHOST"}) == profile
+    assert discovery_environment(None, {"ROS_DISTRO": "kilted"}) == profile
+    assert PROFILES_OF_JAZZY in discovery_environment(None, {"ROS_DISTRO": "jazzy"})
+    assert discovery_environment("subnet", {}) == {RANGE: "SUBNET", "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
+    assert discovery_environment(None, {RANGE: "OFF"}) == {}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {PROFILES: "mine.xml"},
+        {PROFILES_OF_JAZZY: "mine.xml"},
+        {"FASTDDS_BUILTIN_TRANSPORTS": "SHM"},
+        {"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"},
+        {"ROS_DISTRO": "one that may have another default"},
+        {"ROS_STATIC_PEERS": "10.0.0.2"},  # LOCALHOST is the only range in which they are all there is
+    ],
+)
+def test_what_the_user_has_said_of_the_middleware_stays(said):
+    assert discovery_environment(None, said) == {RANGE: "LOCALHOST"}
 
 
 def test_humble_has_a_variable_of_its_own():
     humble = {"ROS_DISTRO": "humble"}
     assert discovery_environment(None, humble) == {"ROS_LOCALHOST_ONLY": "1"}
-    assert discovery_environment("subnet", humble)["ROS_LOCALHOST_ONLY"] == "0"
+    assert discovery_environment("subnet", humble) == {"ROS_LOCALHOST_ONLY": "0"}
     assert discovery_environment(None, {**humble, "ROS_LOCALHOST_ONLY": "0"}) == {}
 
 
 def test_between_machines_the_learner_sends_datagrams_of_one_frame_unless_somebody_says_otherwise():
-    name = "FASTDDS_DEFAULT_PROFILES_FILE"
+    name = PROFILES
     profiles = sender_environment("dynamics_learner", "subnet", {})
     assert "max_message_size" in Path(profiles[name]).read_text()
     assert sender_environment("dynamics_learner", None, {RANGE: "SUBNET"}) == profiles
@@ -74,7 +109,7 @@ def test_between_machines_the_learner_sends_datagrams_of_one_frame_unless_somebo
 
 
 def test_the_nodes_environment_has_it_for_launch_and_for_up():
-    assert environment({})[RANGE] == "LOCALHOST"
+    assert environment({}).items() >= discovery_environment(None, {}).items()
     assert environment({}, "subnet")[RANGE] == "SUBNET"
     assert RANGE not in environment({RANGE: "OFF"})
     assert environment({RANGE: "OFF"}, "subnet")[RANGE] == "SUBNET"

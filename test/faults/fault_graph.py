@@ -261,8 +261,11 @@ class FaultGraph:
         """
         answered = {(answer.episode, answer.tick) for answer in self.actions}
         newest = max(index for index, tick in enumerate(self.ticks) if tick.key in answered)
-        safe = self.first_safe(max(first, newest))
         ahead = len(self.ticks[newest].state.pending_action) // SPEC.nu  # the answer is for after these
+        applied = [tick.state.action_source == RobotState.SOURCE_CONTROLLER for tick in self.ticks]
+        if max(np.flatnonzero(applied)) - 1 - ahead == newest + 1:
+            newest += 1  # who is killed as it answers may reach the bridge alone
+        safe = self.first_safe(max(first, newest))
         return (safe - 1) - (newest + ahead + 1)
 
     # Breaking ---------------------------------------------------------------------------------------------------------
