@@ -22,10 +22,12 @@ from std_msgs.msg import Float64MultiArray
 from mbmf_ros.deployment import discovery_environment
 
 STOPS, STOPPED_S, PERIOD_S, BLOCKED_S = 300, 0.05, 0.002, 0.2
+UP_WITHIN_S = 30.0
+SETTINGS = ("ROS_AUTOMATIC_", "ROS_STATIC_", "ROS_DOMAIN_", "FASTDDS_", "FASTRTPS_", "RMW_")
 DOMAIN = 1 + os.getpid() % 100
 WAYS = {
     "shared memory": {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"},
-    "without": discovery_environment("localhost", {}),
+    "without": discovery_environment("localhost", {"ROS_DISTRO": os.environ.get("ROS_DISTRO", "")}),
 }
 
 
@@ -44,12 +46,25 @@ def neighbour(answers: bool) -> None:
 
 def bridge() -> None:
     """Print the longest time that a message took to publish during each stop [s], as JSON."""
-    controller, learner = (subprocess.Popen([sys.executable, __file__, name]) for name in ("controller", "learner"))
+    neighbours = [subprocess.Popen([sys.executable, __file__, name]) for name in ("controller", "learner")]
+    try:
+        print(json.dumps(stops(neighbours[0])))
+    finally:
+        for process in neighbours:
+            process.kill()
+            process.wait()
+
+
+def stops(controller: subprocess.Popen[bytes]) -> list[float]:
+    """Stop the controller again and again; the longest time to publish during each stop [s]."""
     rclpy.init()
     node = rclpy.create_node("bridge")
     publisher = node.create_publisher(Float64MultiArray, "state", 1)
     node.create_subscription(Float64MultiArray, "action", lambda _: None, 1)
+    deadline = time.monotonic() + UP_WITHIN_S
     while publisher.get_subscription_count() < 2 or not node.count_publishers("action"):
+        if time.monotonic() > deadline:
+            sys.exit(f"error: the neighbours were not up within {UP_WITHIN_S:g} s")
         time.sleep(PERIOD_S)
     message, longest = Float64MultiArray(data=[0.0] * 64), []
 
@@ -63,23 +78,20 @@ def bridge() -> None:
         return worst
 
     for _ in range(STOPS):
-        publish(0.05)
+        publish(STOPPED_S)
         publisher.publish(message)
         rclpy.spin_once(node, timeout_sec=1.0)  # its answer; it is on its way to others still
         controller.send_signal(signal.SIGSTOP)
         longest.append(publish(STOPPED_S))
         controller.send_signal(signal.SIGCONT)
-    for process in (controller, learner):
-        process.kill()
-        process.wait()
-    print(json.dumps(longest))
+    return longest
 
 
 def main() -> None:
     """Print the table."""
     print("way             stops   blocked   longest [ms]")
     for way, environment in WAYS.items():
-        plain = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "FASTDDS_"))}
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
         plain |= {"ROS_DOMAIN_ID": str(DOMAIN)} | environment
         command = [sys.executable, __file__, "bridge"]
         longest = json.loads(subprocess.run(command, env=plain, stdout=subprocess.PIPE, check=True).stdout)

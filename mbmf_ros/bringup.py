@@ -61,7 +61,10 @@ ENVIRONMENT: Mapping[str, str] = {
 
 
 def environment(base: Mapping[str, str] = os.environ, discovery: str | None = None) -> dict[str, str]:
-    """What the nodes' environment has beyond ``base``; what the user has set stays, but for a chosen ``discovery``."""
+    """What the nodes' environment has beyond ``base``.
+
+    What the user has set stays, but for a chosen ``discovery``; a range of LOCALHOST stays in meaning.
+    """
     added = {key: value for key, value in {**ENVIRONMENT, RUN_VARIABLE: new_run()}.items() if key not in base}
     return added | discovery_environment(discovery, base)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 from mbmf_ros.errors import unknown
@@ -13,15 +14,19 @@ DISCOVERY = ("localhost", "subnet")
 
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _PEERS = "ROS_STATIC_PEERS"
+_FAST_DDS = "rmw_fastrtps_cpp"  # the default of the distributions below
 _HUMBLE_LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"  # Humble knows no other; later distributions warn about it
 
 # Who sends large messages over a network sends datagrams of one frame each. By default a model goes as datagrams of
 # 64 kB, of which a network that loses one frame in a hundred loses every third, again and again: half a minute for what
 # takes a third of a second so.
 _SENDERS = ("dynamics_learner",)
+
+# What the user may have told Fast DDS.
 _PROFILES_FILE, _PROFILES_FILE_OF_JAZZY = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+_PROFILES_HERE = ("DEFAULT_FASTDDS_PROFILES.xml", "DEFAULT_FASTRTPS_PROFILES.xml")  # read from the working directory
 _TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
-_DEFAULTS_TO_FAST_DDS = ("", "jazzy", "kilted")  # and what `make setup` installs, which sets no ROS_DISTRO
+_SERVERS = ("ROS_DISCOVERY_SERVER", "FASTDDS_ENVIRONMENT_FILE", "ROS2_EASY_MODE")
 
 
 def chosen_nodes(known: Sequence[str], only: str, without: str) -> list[str]:
@@ -56,7 +61,7 @@ def discovery_environment(choice: str | None, base: Mapping[str, str] = os.envir
     """What decides whom the nodes meet and by which way, as environment variables on top of ``base``.
 
     Nobody else's nodes should meet ours by accident: this machine only, unless the user says otherwise, by ``choice``
-    or in ``base``. What the user has set for Fast DDS stays.
+    or in ``base``. What the user has told Fast DDS stays.
 
     Args:
         choice: one of :data:`DISCOVERY`, or None: not chosen.
@@ -73,34 +78,59 @@ def discovery_environment(choice: str | None, base: Mapping[str, str] = os.envir
 
 
 def _without_shared_memory(base: Mapping[str, str]) -> dict[str, str]:
-    """What keeps Fast DDS from shared memory.
+    """What keeps Fast DDS from shared memory; nothing where that is the user's decision, or cannot be done safely.
 
     Its queues there have locks across processes. Who is stopped, killed or starved while it holds one keeps everybody
     who sends to it waiting for a second: a controller that is stopped as it answers would stop the bridge.
 
     With LOCALHOST the middleware adds shared memory whatever Fast DDS is told: there a profile says all that
-    LOCALHOST means, but for it, and binds to the loopback device besides.
+    LOCALHOST means, but for it, and binds to the loopback device besides. If nobody read the profile the nodes would be
+    seen in the network: it is used only where it is known to be read.
     """
-    default = "rmw_fastrtps_cpp" if base.get("ROS_DISTRO", "") in _DEFAULTS_TO_FAST_DDS else ""
-    fast_dds = (base.get("RMW_IMPLEMENTATION") or default).startswith("rmw_fastrtps")
-    if not fast_dds or _TRANSPORTS in base or _has_profiles(base):
+    name = _profiles_variable(base)
+    told = _has_profiles(base) or any(base.get(other) for other in (_TRANSPORTS, *_SERVERS, _HUMBLE_LOCALHOST_ONLY))
+    if name is None or told or not base.get("RMW_IMPLEMENTATION", _FAST_DDS).startswith("rmw_fastrtps"):
         return {}
     if base[_RANGE] == "SUBNET":
         return {_TRANSPORTS: "UDPv4"}
     if base[_RANGE] == "LOCALHOST" and not base.get(_PEERS):
-        return {_RANGE: "SYSTEM_DEFAULT", **_profiles("fastdds_this_machine.xml", base)}
+        return {_RANGE: "SYSTEM_DEFAULT", name: str(shared_file("config", "fastdds_this_machine.xml"))}
     return {}
+
+
+def _profiles_variable(base: Mapping[str, str]) -> str | None:
+    """The variable that names a configuration of Fast DDS; None: not known, or another middleware is the default."""
+    distribution = base.get("ROS_DISTRO") or ("wheels" if _from_wheels() else "")
+    return {"jazzy": _PROFILES_FILE_OF_JAZZY, "kilted": _PROFILES_FILE, "wheels": _PROFILES_FILE}.get(distribution)
+
+
+def _from_wheels() -> bool:
+    """ROS 2 is what `make setup` installs, which has Fast DDS 3 and sets no ROS_DISTRO."""
+    try:
+        return metadata.version("ros-fastdds").startswith("3.")
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _has_profiles(base: Mapping[str, str]) -> bool:
     """The user has a configuration of Fast DDS."""
-    return _PROFILES_FILE in base or _PROFILES_FILE_OF_JAZZY in base
+    named = base.get(_PROFILES_FILE) or base.get(_PROFILES_FILE_OF_JAZZY)
+    return bool(named) or any(Path(name).is_file() for name in _PROFILES_HERE)
 
 
-def _profiles(file: str, base: Mapping[str, str]) -> dict[str, str]:
-    """One of our configurations of Fast DDS."""
-    name = _PROFILES_FILE_OF_JAZZY if base.get("ROS_DISTRO") == "jazzy" else _PROFILES_FILE
-    return {name: str(shared_file("config", file))}
+def shared_memory_problem(choice: str | None, base: Mapping[str, str] = os.environ) -> str | None:
+    """Why the bridge may have to wait for other processes, or None; arguments as of :func:`discovery_environment`.
+
+    Told only where it is so for sure: whoever has a configuration of Fast DDS may know better.
+    """
+    reach = {**base, **discovery_environment(choice, base)}
+    fast_dds = reach.get("RMW_IMPLEMENTATION", _FAST_DDS).startswith("rmw_fastrtps")
+    if not fast_dds or _profiles_variable(base) is None or _has_profiles(reach) or reach.get(_TRANSPORTS):
+        return None
+    return (
+        "the nodes share memory, since a variable of the environment asks for it: a process that is stopped or killed "
+        "may keep the bridge waiting for a second (docs/across-machines.md, No shared memory)"
+    )
 
 
 def network_problem(
@@ -126,7 +156,8 @@ def sender_environment(node: str, choice: str | None, base: Mapping[str, str] = 
     """What one node's environment has beyond that; arguments as of :func:`discovery_environment`."""
     if node not in _SENDERS or not _leaves_machine(choice, base) or _has_profiles(base):
         return {}
-    return _profiles("fastdds_one_frame.xml", base)
+    name = _profiles_variable(base) or _PROFILES_FILE
+    return {name: str(shared_file("config", "fastdds_one_frame.xml"))}
 
 
 def _leaves_machine(choice: str | None, base: Mapping[str, str]) -> bool:

@@ -16,7 +16,7 @@ from launch_ros.actions import Node
 
 from mbmf_ros.arguments import SimArguments, argument_texts, parse_arguments
 from mbmf_ros.bringup import Program, environment, programs, rviz_problem
-from mbmf_ros.deployment import enclave, network_problem, sender_environment
+from mbmf_ros.deployment import enclave, network_problem, sender_environment, shared_memory_problem
 from mbmf_ros.graphs import BACK_OFF_S, BAD_INPUT_EXIT, Graph
 
 
@@ -33,7 +33,8 @@ def _start(context: LaunchContext, graph: Graph, file: str) -> list[Action]:
     if any(Path(word).name == file for word in sys.argv):  # else a parent's arguments are there as well
         texts |= dict(word.split(":=", 1) for word in context.argv if ":=" in word)
     arguments = parse_arguments(texts)
-    actions: list[Action] = [LogInfo(msg=text) for text in [network_problem(arguments.discovery)] if text]
+    problems = network_problem(arguments.discovery), shared_memory_problem(arguments.discovery)
+    actions: list[Action] = [LogInfo(msg=text) for text in problems if text]
     for program in programs(graph, arguments):
         problem = rviz_problem() if program.name == "rviz2" else None
         if problem:

@@ -15,7 +15,7 @@ import tyro
 
 from mbmf_ros.arguments import SimArguments, argument
 from mbmf_ros.bringup import Program, environment, programs, rviz_problem
-from mbmf_ros.deployment import enclave, network_problem, sender_environment
+from mbmf_ros.deployment import enclave, network_problem, sender_environment, shared_memory_problem
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.graphs import REQUIRED, Graph, chosen, graph, graph_names
 from mbmf_ros.supervisor import Command, Supervisor
@@ -79,7 +79,7 @@ def plan(config: UpConfig) -> tuple[list[Command], list[str]]:
     if problem and any(program.name == "rviz2" for program in running):
         running = [program for program in running if program.name != "rviz2"]
         remarks.append(problem)
-    remarks += filter(None, [network_problem(config.discovery)])
+    remarks += filter(None, [network_problem(config.discovery), shared_memory_problem(config.discovery)])
     extra = environment(discovery=config.discovery)
     if sys.stdout.isatty():
         extra["RCUTILS_COLORIZED_OUTPUT"] = "1"

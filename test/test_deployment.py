@@ -9,11 +9,18 @@ import pytest
 from mbmf_ros import up
 from mbmf_ros.arguments import SimArguments, parse_arguments
 from mbmf_ros.bringup import environment, programs
-from mbmf_ros.deployment import discovery_environment, enclave, network_problem, sender_environment
+from mbmf_ros.deployment import (
+    discovery_environment,
+    enclave,
+    network_problem,
+    sender_environment,
+    shared_memory_problem,
+)
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.graphs import graph
 
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+KILTED = {"ROS_DISTRO": "kilted"}
 PROFILES, PROFILES_OF_JAZZY = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
@@ -65,29 +72,45 @@ def test_nodes_meet_on_this_machine_only_unless_somebody_says_otherwise():
 
 
 def test_fast_dds_is_kept_from_shared_memory_where_its_users_have_not_said_otherwise():
-    profile = discovery_environment(None, {})
+    profile = discovery_environment(None, KILTED)
     assert profile == {RANGE: "SYSTEM_DEFAULT", PROFILES: profile[PROFILES]}
     assert "<useBuiltinTransports>false" in Path(profile[PROFILES]).read_text()
-    assert discovery_environment(None, {RANGE: "LOCALHOST"}) == profile
-    assert discovery_environment(None, {"ROS_DISTRO": "kilted"}) == profile
+    assert discovery_environment(None, {**KILTED, RANGE: "LOCALHOST"}) == profile
     assert PROFILES_OF_JAZZY in discovery_environment(None, {"ROS_DISTRO": "jazzy"})
-    assert discovery_environment("subnet", {}) == {RANGE: "SUBNET", "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
-    assert discovery_environment(None, {RANGE: "OFF"}) == {}
+    assert discovery_environment("subnet", KILTED) == {RANGE: "SUBNET", "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
+    assert discovery_environment(None, {**KILTED, RANGE: "OFF"}) == {}
+    assert shared_memory_problem(None, KILTED) is None
+    assert shared_memory_problem("subnet", KILTED) is None
+
+
+@pytest.mark.parametrize("distribution", ["iron", "lyrical"])
+@pytest.mark.parametrize("middleware", [{}, {"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}])
+def test_where_nobody_may_read_the_profile_the_nodes_are_not_left_to_the_network(distribution, middleware):
+    assert discovery_environment(None, {"ROS_DISTRO": distribution, **middleware}) == {RANGE: "LOCALHOST"}
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("said", "shares"),
     [
-        {PROFILES: "mine.xml"},
-        {PROFILES_OF_JAZZY: "mine.xml"},
-        {"FASTDDS_BUILTIN_TRANSPORTS": "SHM"},
-        {"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"},
-        {"ROS_DISTRO": "one that may have another default"},
-        {"ROS_STATIC_PEERS": "10.0.0.2"},  # LOCALHOST is the only range in which they are all there is
+        ({PROFILES: "mine.xml"}, False),
+        ({PROFILES_OF_JAZZY: "mine.xml"}, False),
+        ({"FASTDDS_BUILTIN_TRANSPORTS": "SHM"}, False),
+        ({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, False),
+        ({"ROS_STATIC_PEERS": "10.0.0.2"}, True),  # LOCALHOST is the only range in which they are all there is
+        ({"ROS_DISCOVERY_SERVER": "10.0.0.2:11811"}, True),
+        ({"ROS_LOCALHOST_ONLY": "1"}, True),
     ],
 )
-def test_what_the_user_has_said_of_the_middleware_stays(said):
-    assert discovery_environment(None, said) == {RANGE: "LOCALHOST"}
+def test_what_the_user_has_said_of_the_middleware_stays_and_is_told_where_memory_is_shared(said, shares):
+    assert discovery_environment(None, {**KILTED, **said}) == {RANGE: "LOCALHOST"}
+    assert ("share memory" in str(shared_memory_problem(None, {**KILTED, **said}))) == shares
+
+
+def test_a_configuration_in_the_working_directory_is_the_users_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert PROFILES in discovery_environment(None, KILTED)
+    (tmp_path / "DEFAULT_FASTDDS_PROFILES.xml").touch()
+    assert discovery_environment(None, KILTED) == {RANGE: "LOCALHOST"}
 
 
 def test_humble_has_a_variable_of_its_own():

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+from answered import newest_answered  # pyright: ignore[reportMissingImports]
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path as PathMessage
@@ -259,12 +260,7 @@ class FaultGraph:
         Args:
             first: index of a tick before that, after which the controller answered no more.
         """
-        answered = {(answer.episode, answer.tick) for answer in self.actions}
-        newest = max(index for index, tick in enumerate(self.ticks) if tick.key in answered)
-        ahead = len(self.ticks[newest].state.pending_action) // SPEC.nu  # the answer is for after these
-        applied = [tick.state.action_source == RobotState.SOURCE_CONTROLLER for tick in self.ticks]
-        if max(np.flatnonzero(applied)) - 1 - ahead == newest + 1:
-            newest += 1  # who is killed as it answers may reach the bridge alone
+        newest, ahead = newest_answered(self.ticks, self.actions)
         safe = self.first_safe(max(first, newest))
         return (safe - 1) - (newest + ahead + 1)
 
