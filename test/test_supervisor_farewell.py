@@ -14,6 +14,7 @@ from node_processes import ended
 # "polite" takes its time to say goodbye, "deaf" hears nothing, and both tell when they are ready.
 SCRIPT = """
 import sys
+import mbmf_ros.supervisor
 from mbmf_ros.graphs import REQUIRED
 from mbmf_ros.supervisor import Command, Supervisor
 wait = "import os; print('ready', os.getpid(), flush=True); [signal.pause() for _ in iter(int, 1)]"
@@ -29,6 +30,7 @@ commands = [
     Command("polite", (sys.executable, "-S", "-c", polite), REQUIRED, farewell=True),
     Command("deaf", (sys.executable, "-S", "-c", deaf), REQUIRED, farewell=sys.argv[2] == "deaf"),
 ]
+mbmf_ros.supervisor.FAREWELL_S = 3.0  # a busy computer takes longer than the usual time for 0.1 s
 sys.exit(Supervisor(commands, grace_s=60).run())
 """
 

@@ -23,13 +23,14 @@ from mbmf_ros.up import UpConfig, plan
 HAVE_ROS = importlib.util.find_spec("rclpy") is not None and importlib.util.find_spec("mbmf_ros.msg") is not None
 PATHS = {"ahead": [[1.2, 0.0]], "aside": [[0.8, 0.8]]}
 # The robot waits for nobody. So that a busy computer does not fail what is not tested here: a quick plan, patience with
-# late messages and answers, and little time lost by holding.
+# late messages and answers, little time lost by holding, and a speed at which the ant does not fall now and then.
 UNHURRIED = {"rate": 50.0, "max_age": 0.3}
 PATIENT = {"ramp": 0.2, "command_timeout_periods": 10}
 PARAMETERS = """
 /**/mpc_controller:
   ros__parameters:
     icem: {batch_size: 64, time_steps: 12}
+    follow_path: {speed_cap_mps: 0.6}
 """
 
 

@@ -38,9 +38,9 @@ def killed(folder: Path, episode: int, ticks: int, delay_s: float) -> tuple[int,
         until = time.monotonic() + delay_s  # anywhere within a control step, the middle of a write included
         while time.monotonic() < until:
             pass
+        died_at = time.monotonic()
         writer.send_signal(signal.SIGKILL)
         lines += writer.stdout.read().splitlines()
-        died_at = time.monotonic()
     assert writer.returncode == -signal.SIGKILL
     return found, {int(tick): float(at) for tick, at in map(str.split, lines)}, died_at
 

@@ -8,16 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
-from answered import newest_answered  # pyright: ignore[reportMissingImports]
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
+from heard import Tick, newest_answered, sent_s  # pyright: ignore[reportMissingImports]
 from nav_msgs.msg import Path as PathMessage
 from node_processes import node_processes  # pyright: ignore[reportMissingImports]
 from rclpy.executors import SingleThreadedExecutor
@@ -34,39 +33,6 @@ SAFE = np.array(SPEC.safe_action)
 BY_HAND = (RobotState.STATUS_ESTOP, RobotState.STATUS_TRIPPED, RobotState.STATUS_DISABLED)
 LAP_M = ((1.5, 0.0), (1.5, 1.5), (0.0, 1.5), (0.0, 0.0))
 LAPS = 60
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A state when it was told first.
-
-    Attributes:
-        state: the message.
-        at_s: when it was sent [s, monotonic].
-    """
-
-    state: RobotState
-    at_s: float
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """Episode and number."""
-        return self.state.episode, self.state.tick
-
-    @property
-    def stamp_s(self) -> float:
-        """When it was measured [s], by the bridge's clock."""
-        return time_seconds(self.state.header.stamp)
-
-    @property
-    def applied(self) -> np.ndarray:
-        """What was in force up to it, (nu,); empty at the start of an episode."""
-        return np.array(self.state.applied_action)
-
-
-def _sent_s(info: Mapping[str, Any]) -> float:
-    """When a message was sent [s, monotonic], however late this process comes to look at it."""
-    return 1e-9 * info["source_timestamp"] - time.time() + time.monotonic()
 
 
 class FaultGraph:
@@ -117,12 +83,12 @@ class FaultGraph:
     def _on_state(self, message: RobotState, info: Mapping[str, Any]) -> None:
         newest_s, stamp_s = self.ticks[-1].stamp_s if self.ticks else 0.0, time_seconds(message.header.stamp)
         if stamp_s > newest_s:  # an earlier one is a test's own
-            self.ticks.append(Tick(message, _sent_s(info)))
+            self.ticks.append(Tick(message, sent_s(info)))
         if stamp_s >= newest_s:
             self.last = message
 
     def _on_command(self, message: Float64MultiArray, info: Mapping[str, Any]) -> None:
-        self.commands.append((np.array(message.data), _sent_s(info)))
+        self.commands.append((np.array(message.data), sent_s(info)))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.status |= {status.name: status for status in message.status}
@@ -133,14 +99,14 @@ class FaultGraph:
 
     def when(self, kind: Any, topic: str, counts: Callable[[Any], bool] = lambda _: True) -> list[float]:
         """A list that grows by when each message that ``counts``, of a sensor, was sent [s, monotonic]."""
-        sent_s: list[float] = []
+        times_s: list[float] = []
 
         def on_message(message: Any, info: Mapping[str, Any]) -> None:
             if counts(message):
-                sent_s.append(_sent_s(info))
+                times_s.append(sent_s(info))
 
         self.probe.create_subscription(kind, topic, on_message, qos.SENSOR)
-        return sent_s
+        return times_s
 
     def speak(self, kind: Any, topic: str, profile: Any, listeners: int = 1) -> Any:
         """A publisher that has found its subscribers."""
@@ -205,12 +171,20 @@ class FaultGraph:
         self.until(lambda: self.ticks, "the first state", timeout_s=120)
         self.until(lambda: self.last.status == RobotState.STATUS_ACTIVE, "a robot that takes orders")
         self.until(self._path.get_subscription_count, "the waypoints node")
-        laps = np.concatenate([np.array(LAP_M)] * LAPS) + self.xy
+        here, said_s = self.xy, 0.0
         message = PathMessage()
         message.header.frame_id = "odom"
+        laps = np.concatenate([np.array(LAP_M)] * LAPS) + here
         message.poses = [PoseStamped(pose=pose_message(x, y)) for x, y in laps]
-        self._path.publish(message)
-        self.until(lambda: self.walking, "walking")
+
+        def on_its_way() -> bool:
+            nonlocal said_s
+            if not self.walking and time.monotonic() - said_s > 1.0:  # the node may have yet to hear of what we have
+                self._path.publish(message)
+                said_s = time.monotonic()
+            return self.walking and float(np.linalg.norm(self.xy - here)) > 0.1
+
+        self.until(on_its_way, "walking")
         self.gets_on()
 
     def gets_on(self, metres: float = 0.4, periods: int = 200) -> int:

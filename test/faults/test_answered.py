@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
 pytest.importorskip("mbmf_ros.msg")
 
-from answered import newest_answered  # pyright: ignore[reportMissingImports]
+from heard import Tick, newest_answered  # pyright: ignore[reportMissingImports]
 
 from mbmf_ros.msg import RobotAction, RobotState
 
@@ -19,25 +16,12 @@ ANSWERS = {tick: [0.1 * tick, -0.1 * tick] for tick in range(6)}
 NEXT_ROW = [0.9, 0.9]
 
 
-@dataclass(frozen=True)
-class Told:
-    """A state as it was told."""
-
-    state: RobotState
-    applied: np.ndarray
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """Episode and number."""
-        return 1, self.state.tick
-
-
-def told(ahead: int, applied: list[tuple[list[float], int]]) -> list[Told]:
+def told(ahead: int, applied: list[tuple[list[float], int]]) -> list[Tick]:
     """States; after the first 1 + ahead, with these actions and where they came from."""
     actions = [([0.0, 0.0], SAFE)] * (1 + ahead) + applied
     pending = [0.0] * (2 * ahead)
     return [
-        Told(RobotState(tick=tick, action_source=source, pending_action=pending), np.array(action))
+        Tick(RobotState(episode=1, tick=tick, applied_action=action, action_source=source, pending_action=pending), 0.0)
         for tick, (action, source) in enumerate(actions)
     ]
 

@@ -278,7 +278,7 @@ def test_the_page_shows_the_robot_and_a_click_is_a_waypoint(browser):
 
     def still():
         seen.append(page.client.camera.position.copy())
-        return len(seen) > 10 and np.allclose(seen[-10:], seen[-1], atol=1e-4)
+        return len(seen) > 40 and np.allclose(seen[-40:], seen[-1], atol=1e-4)  # for 2 s
 
     page.wait(still, "the camera stands still")
     waypoints = click(0.7, 0.4)

@@ -34,7 +34,9 @@ class Graph:
         self.rig = rig
         self.bridge = rig.add(SimBridge, sync_mode=True, real_time_factor=0.0)
         self.states = rig.hear(RobotState, "state", qos.STATE_ALL)
-        self.controller = rig.add(MpcControllerNode)
+        self.controller = rig.add(
+            MpcControllerNode, follow_path__speed_cap_mps=0.5
+        )  # at 1 m/s the ant falls now and then
         self.waypoints = rig.add(Waypoints)
         self.actions = rig.hear(RobotAction, "action", qos.STATE_ALL)
         self.client = ActionClient(rig.probe, FollowWaypoints, "follow_waypoints")

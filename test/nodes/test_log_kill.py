@@ -88,9 +88,9 @@ def test_the_live_learner_loses_at_most_a_second_and_goes_on(tmp_path: Path):
                     for _ in range(draw.randint(25, 60)):
                         source.step(episode)
                 finally:
+                    died_at = time.monotonic()
                     learner.kill()
                     learner.wait()
-                    died_at = time.monotonic()
             logged = last_tick(tmp_path / "log", episode)
             safe = [tick for tick, at in enumerate(source.published) if at < died_at - 1.0]
             assert logged >= max(safe), f"{len(source.published) - 1 - logged} states were lost"

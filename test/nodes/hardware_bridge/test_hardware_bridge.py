@@ -90,14 +90,21 @@ def test_a_dry_run_computes_and_sends_nothing(setup):
 
 
 def test_the_emergency_stop_takes_effect_at_once_and_clearing_it_starts_nothing(setup):
-    _, fake = setup()
+    bridge, fake = setup()
     fake.enable()
     fake.rig.until(lambda: fake.commands and fake.commands[-1][0].any(), "a command")
-    before = len(fake.commands)
+    layer, commands_before = bridge.safety.layer, []
+    estop = layer.estop
+
+    def note(reason):
+        commands_before.append(len(fake.commands))
+        estop(reason)
+
+    layer.estop = note
     assert fake.rig.call(Trigger, "hardware_bridge/estop").success
     fake.rig.until(lambda: fake.last.status == RobotState.STATUS_ESTOP, "the stop")
     fake.reach(5)
-    after = np.array([command for command, _, _ in fake.commands[before:]])
+    after = np.array([command for command, _, _ in fake.commands[commands_before[0] :]])
     first_safe = int(np.flatnonzero((after == 0).all(1))[0])
     assert (after[first_safe:] == 0).all()
     assert first_safe <= 2  # what was under way when the stop was asked for

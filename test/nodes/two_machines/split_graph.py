@@ -29,6 +29,9 @@ PARAMETERS = """
 /**/sim_bridge:
   ros__parameters:
     real_time_factor: 0.5
+/**/mpc_controller:
+  ros__parameters:
+    follow_path: {{speed_cap_mps: 0.5}}
 /**/dynamics_learner:
   ros__parameters:
     save_path: {model}
