@@ -89,7 +89,7 @@ def _without_shared_memory(base: Mapping[str, str]) -> dict[str, str]:
     """
     name = _profiles_variable(base)
     told = _has_profiles(base) or any(base.get(other) for other in (_TRANSPORTS, *_SERVERS, _HUMBLE_LOCALHOST_ONLY))
-    if name is None or told or not base.get("RMW_IMPLEMENTATION", _FAST_DDS).startswith("rmw_fastrtps"):
+    if name is None or told:
         return {}
     if base[_RANGE] == "SUBNET":
         return {_TRANSPORTS: "UDPv4"}
@@ -99,7 +99,9 @@ def _without_shared_memory(base: Mapping[str, str]) -> dict[str, str]:
 
 
 def _profiles_variable(base: Mapping[str, str]) -> str | None:
-    """The variable that names a configuration of Fast DDS; None: not known, or another middleware is the default."""
+    """The variable that names a configuration of Fast DDS; None: another middleware, or not known."""
+    if not base.get("RMW_IMPLEMENTATION", _FAST_DDS).startswith("rmw_fastrtps"):
+        return None
     distribution = base.get("ROS_DISTRO") or ("wheels" if _from_wheels() else "")
     return {"jazzy": _PROFILES_FILE_OF_JAZZY, "kilted": _PROFILES_FILE, "wheels": _PROFILES_FILE}.get(distribution)
 
@@ -124,8 +126,7 @@ def shared_memory_problem(choice: str | None, base: Mapping[str, str] = os.envir
     Told only where it is so for sure: whoever has a configuration of Fast DDS may know better.
     """
     reach = {**base, **discovery_environment(choice, base)}
-    fast_dds = reach.get("RMW_IMPLEMENTATION", _FAST_DDS).startswith("rmw_fastrtps")
-    if not fast_dds or _profiles_variable(base) is None or _has_profiles(reach) or reach.get(_TRANSPORTS):
+    if _profiles_variable(base) is None or _has_profiles(reach) or reach.get(_TRANSPORTS):
         return None
     return (
         "the nodes share memory, since a variable of the environment asks for it: a process that is stopped or killed "
