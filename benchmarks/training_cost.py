@@ -6,7 +6,8 @@ mbrl-lib needs an environment of its own (pip install mbrl==0.2.0 --no-deps, hyd
 imageio, tensorboard, matplotlib, gymnasium, and the same torch). Every timing is one pass of every member over all
 transitions on one thread. Each condition is a process of its own; they take turns, and medians over the rounds are
 compared. Wall time and processor time are both recorded: on an idle machine one thread has them equal, on a busy one
-only the latter says what the work costs. The ratios are the result, the times are this machine's.
+only the latter says what the work costs. The ratios are the result, the times are this machine's. With --device cuda
+the same is computed on a GPU.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import tyro
 
 from mbmf_ros.data.collect import collect_random
 from mbmf_ros.dynamics.dataset import make_dataset
+from mbmf_ros.dynamics.training import usable_device
 from mbmf_ros.experiments.provenance import revision
 from mbmf_ros.robots import profile, robot
 
@@ -52,10 +55,13 @@ class TrainingCost:
     """Transitions in an epoch."""
     rounds: int = 7
     """Timings of each condition."""
+    device: str = "cpu"
+    """Where it is computed, as PyTorch names it."""
 
 
 def main(config: TrainingCost) -> None:
     """Time everything, then write and print the table."""
+    usable_device(config.device)
     spec = robot("ant")
     body = profile(spec)
     data = make_dataset(collect_random(spec, config.transitions, 0), body)
@@ -98,7 +104,7 @@ def _times(
     try:
         for name, kind, members, tuned in conditions:
             python = str(config.mbrl_python) if kind == "mbrl" else sys.executable
-            command = [python, str(_WORKER), kind, *map(str, [members, *arguments, tuned])]
+            command = [python, str(_WORKER), kind, *map(str, [members, *arguments, tuned, config.device])]
             workers[name] = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
             )
@@ -140,13 +146,15 @@ def _write(config: TrainingCost, rows: list[dict[str, Any]], load_before: tuple[
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+    words = ["ENV/bin/python" if word == str(config.mbrl_python) else word for word in sys.argv[1:]]
     facts = {
-        "command": "python benchmarks/training_cost.py --mbrl-python ENV/bin/python "
-        f"--out {config.out} --rounds {config.rounds}",
+        "command": " ".join(["python benchmarks/training_cost.py", *words]),
         "revision": revision(),
         "members": config.members,
         "transitions": config.transitions,
         "rounds": config.rounds,
+        "device": config.device if config.device == "cpu" else torch.cuda.get_device_name(config.device),
+        "torch": torch.__version__,
         "processors": os.cpu_count(),
         "machine": platform.machine(),
         "load_average_before": load_before,

@@ -1,11 +1,11 @@
 """Training epochs in a process of its own, for training_cost.py; runs on this project's Python or on mbrl-lib's.
 
-    python training_epoch.py KIND MEMBERS HIDDEN BATCH_SIZE DATA.npz TUNED
+    python training_epoch.py KIND MEMBERS HIDDEN BATCH_SIZE DATA.npz TUNED DEVICE
 
 For every line on standard input it makes one pass of every member over all transitions, and prints a JSON line: wall
 time and processor time [s], and gradient steps. ``ours`` is :func:`mbmf_ros.dynamics.training.fit`; ``plain`` is one
 network written the usual way (nn.Linear, Adam); ``mbrl`` is mbrl-lib's GaussianMLP and ModelTrainer. TUNED is 1 to give
-the other two our use of the processor, too.
+the other two our use of the processor, too. DEVICE is where it is computed, as PyTorch names it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Epoch = Callable[[int], int]
 """Trains on that many of the transitions (0: all); returns the gradient steps."""
 
 
-def ours(members: int, hidden: int, batch: int, data: Any) -> Epoch:
+def ours(members: int, hidden: int, batch: int, data: Any, device: str) -> Epoch:
     from mbmf_ros.dynamics.dataset import Dataset
     from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
     from mbmf_ros.dynamics.training import TrainConfig, fit
@@ -35,7 +35,7 @@ def ours(members: int, hidden: int, batch: int, data: Any) -> Epoch:
     model = Dynamics(robot("ant"), DynamicsConfig(members=members, hidden=hidden))
     inputs = torch.from_numpy(np.concatenate([data["inner"], data["actions"]], axis=1))
     outputs = torch.from_numpy(np.concatenate([data["change"], data["displacement"]], axis=1))
-    settings = TrainConfig(epochs=1, min_updates=0, batch_size=batch)
+    settings = TrainConfig(epochs=1, min_updates=0, batch_size=batch, device=device)
 
     def epoch(count: int) -> int:
         part = slice(0, count or len(inputs))
@@ -44,30 +44,31 @@ def ours(members: int, hidden: int, batch: int, data: Any) -> Epoch:
     return epoch
 
 
-def plain(members: int, hidden: int, batch: int, data: Any) -> Epoch:
+def plain(members: int, hidden: int, batch: int, data: Any, device: str) -> Epoch:
     if members != 1:
         raise SystemExit("plain: expected 1 member")
     inputs = torch.from_numpy(np.concatenate([data["inner"], data["actions"]], axis=1))
     outputs = torch.from_numpy(np.concatenate([data["change"], data["displacement"]], axis=1))
-    z = (inputs - inputs.mean(0)) / inputs.std(0).clamp_min(1e-6)
-    y = (outputs - outputs.mean(0)) / outputs.std(0).clamp_min(1e-6)
+    z = ((inputs - inputs.mean(0)) / inputs.std(0).clamp_min(1e-6)).to(device)
+    y = ((outputs - outputs.mean(0)) / outputs.std(0).clamp_min(1e-6)).to(device)
     layers = [torch.nn.Linear(z.shape[1], hidden), torch.nn.SiLU(), torch.nn.Linear(hidden, hidden), torch.nn.SiLU()]
-    network = torch.nn.Sequential(*layers, torch.nn.Linear(hidden, y.shape[1]))
+    network = torch.nn.Sequential(*layers, torch.nn.Linear(hidden, y.shape[1])).to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
 
     def epoch(count: int) -> int:
-        steps = (count or len(z)) // batch
-        for rows in torch.randperm(len(z))[: steps * batch].view(steps, batch):
+        steps, loss = (count or len(z)) // batch, torch.zeros(())
+        for rows in torch.randperm(len(z), device=device)[: steps * batch].view(steps, batch):
             loss = torch.nn.functional.mse_loss(network(z[rows]), y[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+        loss.item()  # what another device was told to do is done
         return steps
 
     return epoch
 
 
-def mbrl(members: int, hidden: int, batch: int, data: Any) -> Epoch:
+def mbrl(members: int, hidden: int, batch: int, data: Any, device: str) -> Epoch:
     from mbrl.models import GaussianMLP, ModelTrainer, OneDTransitionRewardModel  # type: ignore[import-not-found]
     from mbrl.types import TransitionBatch  # type: ignore[import-not-found]
     from mbrl.util.replay_buffer import BootstrapIterator  # type: ignore[import-not-found]
@@ -76,7 +77,7 @@ def mbrl(members: int, hidden: int, batch: int, data: Any) -> Epoch:
     network = GaussianMLP(
         in_size=state.shape[1] + action.shape[1],
         out_size=state.shape[1],
-        device="cpu",
+        device=device,
         num_layers=2,
         ensemble_size=members,
         hid_size=hidden,
@@ -100,7 +101,7 @@ def mbrl(members: int, hidden: int, batch: int, data: Any) -> Epoch:
 
 def main() -> None:
     """See the module."""
-    kind, members, hidden, batch, file, tuned = sys.argv[1:]
+    kind, members, hidden, batch, file, tuned, device = sys.argv[1:]
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if int(tuned):
@@ -109,7 +110,7 @@ def main() -> None:
         torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]
     with np.load(file) as data:
         kinds = {"ours": ours, "plain": plain, "mbrl": mbrl}
-        epoch = kinds[kind](int(members), int(hidden), int(batch), data)
+        epoch = kinds[kind](int(members), int(hidden), int(batch), data, device)
     epoch(20 * int(batch))  # warm up
     for _ in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()

@@ -24,6 +24,7 @@ class Train:
     Examples:
         mbmf train --data data/random.safetensors --out models/ant.safetensors
         mbmf train --data data/random.safetensors --limit 25000 --preset paper --out models/ant_paper.safetensors
+        mbmf train --data data/random.safetensors --device cuda --out models/ant.safetensors
         mbmf train --bag rosbag2_2026_01_31-12_00_00 --topic /robot1/state --out models/robot1.safetensors
     """
 
@@ -51,6 +52,8 @@ class Train:
     """Predict a variance as well, and train on the Gaussian likelihood."""
     epochs: int | None = None
     """Passes over the data (default: the preset's, and no fewer gradient steps than it asks for)."""
+    device: str | None = None
+    """Where it is computed, as PyTorch names it: cpu, cuda, cuda:1 (default: the preset's, cpu)."""
     json: Path | None = None
     """Write the validation here, for programs."""
 
@@ -58,6 +61,7 @@ class Train:
         from mbmf_ros.control.presets import preset
         from mbmf_ros.dynamics.io import save_model
         from mbmf_ros.dynamics.learn import train_model
+        from mbmf_ros.dynamics.training import usable_device
         from mbmf_ros.experiments.provenance import revision
         from mbmf_ros.robots import robot
 
@@ -70,8 +74,9 @@ class Train:
         writable("--out", self.out)
         spec = robot(self.robot)
         settings = preset(self.preset, spec)
+        dynamics, training = settings.dynamics, replace(settings.training, **given(device=self.device))
+        usable_device(training.device)
         store, origins = self._load(spec)
-        dynamics, training = settings.dynamics, settings.training
         dynamics = replace(dynamics, **given(profile=self.profile, members=self.members))
         dynamics = replace(dynamics, probabilistic=self.probabilistic or dynamics.probabilistic)
         if self.epochs:

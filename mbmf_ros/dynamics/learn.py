@@ -12,7 +12,7 @@ from mbmf_ros.dynamics.dataset import make_dataset, split
 from mbmf_ros.dynamics.io import ModelInfo, layout_hash
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
 from mbmf_ros.dynamics.rollout_tuning import tune
-from mbmf_ros.dynamics.training import FitReport, TrainConfig, fit
+from mbmf_ros.dynamics.training import FitReport, TrainConfig, fit, usable_device
 from mbmf_ros.dynamics.validation import Validation, one_step_error, validate
 
 OPEN_LOOP_STEPS = 10
@@ -61,6 +61,7 @@ def train_model(
             seed,
             training.symmetries,
             lambda share, loss: progress(0.5 + 0.5 * share, loss) if progress else None,
+            usable_device(training.device),
         )
         if held_data is not None:
             report = replace(report, one_step_error=one_step_error(model, held_data.inputs, held_data.outputs))

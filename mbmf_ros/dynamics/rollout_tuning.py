@@ -7,7 +7,7 @@ Here what counts is where they lead: the error of whole rollouts, through which 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,7 @@ def tune(
     seed: int = 0,
     symmetries: bool = True,
     progress: Callable[[float, float], None] | None = None,
+    device: torch.device | None = None,
 ) -> float:
     """Tune ``model`` in place on stretches of ``store`` without a fall; the normaliser stays.
 
@@ -61,6 +62,7 @@ def tune(
         seed: of the stretches and batches.
         symmetries: also learn from the images of the stretches under the robot's symmetries, one for each batch.
         progress: called about once a second with the share done and the current loss.
+        device: where it is computed, the processor by default; the model is in the processor's memory afterwards.
 
     Returns:
         The last loss: mean over steps of half the squared error, in standard deviations of a step's change.
@@ -68,17 +70,37 @@ def tune(
     Raises:
         MbmfError: no stretch is long enough, or the loss is not finite.
     """
-    inner, actions, displacement = _stretches(model, store, config.steps, seed)
-    images = _images(model) if symmetries else [None]
-    model.requires_grad_(True)
-    generator = torch.Generator().manual_seed(seed)
+    device = device or torch.device("cpu")
+    stretches = [part.to(device) for part in _stretches(model, store, config.steps, seed)]
+    images = [[part.to(device) for part in image] for image in _images(model)] if symmetries else [None]
+    model.to(device).requires_grad_(True)
+    try:
+        loss = _descend(model, stretches, images, config, seed, progress)
+    finally:
+        model.to("cpu").requires_grad_(False)
+    if progress:
+        progress(1.0, loss)
+    return loss
+
+
+def _descend(
+    model: Dynamics,
+    stretches: list[Tensor],
+    images: Sequence[list[Tensor] | None],
+    config: RolloutTuningConfig,
+    seed: int,
+    progress: Callable[[float, float], None] | None,
+) -> float:
+    """Take gradient steps on ``stretches``, see :func:`_stretches`, or ``images`` of them; the last loss."""
+    device = stretches[0].device
+    generator = torch.Generator(device).manual_seed(seed)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.updates)
     shape, reported, loss = (model.members, config.batch_size), time.monotonic(), torch.zeros(())
     for update in range(config.updates):
-        rows = torch.randint(len(inner), (shape[0] * shape[1],), generator=generator)
-        image = images[int(torch.randint(len(images), (), generator=generator))]
-        parts = [part[rows] for part in (inner, actions, displacement)]
+        rows = torch.randint(len(stretches[0]), (shape[0] * shape[1],), generator=generator, device=device)
+        image = images[int(torch.randint(len(images), (), generator=generator, device=device))]
+        parts = [part[rows] for part in stretches]
         if image is not None:
             parts = [part @ matrix for part, matrix in zip(parts, image, strict=True)]
         loss = _loss(model, *(part.view(*shape, *part.shape[1:]) for part in parts))
@@ -90,11 +112,8 @@ def tune(
         if progress and time.monotonic() - reported > 1.0:
             reported = time.monotonic()
             progress((update + 1) / config.updates, loss.item())
-    model.requires_grad_(False)
     if not torch.isfinite(loss) or not all(torch.isfinite(p).all() for p in model.parameters()):
         raise MbmfError("tuning on rollouts diverged: the loss is not finite; lower its learning_rate or its steps")
-    if progress:
-        progress(1.0, loss.item())
     return loss.item()
 
 
@@ -122,7 +141,7 @@ def _images(model: Dynamics) -> list[tuple[Tensor, Tensor, Tensor]]:
 def _loss(model: Dynamics, inner: Tensor, actions: Tensor, displacement: Tensor) -> Tensor:
     """Mean error of rollouts from the first of ``inner`` (E, B, H + 1, n_inner) under ``actions`` (E, B, H, nu)."""
     n_inner, n_outputs, steps = model.profile.n_inner, model.profile.n_outputs, actions.shape[2]
-    state, total = inner[:, :, 0], torch.zeros(())
+    state, total = inner[:, :, 0], torch.zeros((), device=inner.device)
     for step in range(steps):
         z = (torch.cat([state, actions[:, :, step]], dim=-1) - model.input_mean) / model.input_std
         change = model.network(z)[..., :n_outputs] * model.output_std + model.output_mean

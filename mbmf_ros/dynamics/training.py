@@ -31,6 +31,7 @@ class TrainConfig(Ranged):
             (paper, section IV-A).
         symmetries: also learn from the images of all data under the robot's symmetries.
         holdout: share of the transitions, in whole episodes, that is kept for validation.
+        device: where it is computed, as PyTorch names it: ``cpu``, ``cuda``, ``cuda:1``.
         rollouts: what :func:`mbmf_ros.dynamics.learn.train_model` does after that.
     """
 
@@ -43,6 +44,7 @@ class TrainConfig(Ranged):
     target_noise: float = ranged(0.0, 0.0)
     symmetries: bool = True
     holdout: float = ranged(0.1, 0.0, 0.9)
+    device: str = "cpu"
     rollouts: RolloutTuningConfig = field(default_factory=RolloutTuningConfig)
 
 
@@ -67,7 +69,7 @@ def fit(
     weights: Tensor | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> FitReport:
-    """Fit ``model`` in place.
+    """Fit ``model`` in place; wherever it is computed, model and data are in the processor's memory before and after.
 
     Args:
         model: the model.
@@ -81,8 +83,9 @@ def fit(
         progress: called about once a second with the share done and the current loss.
 
     Raises:
-        MbmfError: the loss is not finite.
+        MbmfError: the loss is not finite, or there is no such device.
     """
+    started, device = time.monotonic(), usable_device(config.device)
     model.requires_grad_(True)  # a model from a file is frozen
     if warm_start:
         model.renormalise(train.inputs, train.outputs)
@@ -92,24 +95,62 @@ def fit(
     y = (train.outputs - model.output_mean) / model.output_std
     pairs, n_inputs = torch.cat([z, y], dim=1), z.shape[1]  # side by side: a batch is one gather
     updates = max(config.min_updates, config.epochs * (recorded or len(train)) // config.batch_size)
-    generator = torch.Generator().manual_seed(seed)
+    model.to(device)
+    try:
+        final = _descend(model, pairs.to(device), n_inputs, updates, config, seed, weights, progress)
+    finally:
+        model.to("cpu")
+    if progress:
+        progress(1.0, final)
+    error = one_step_error(model, held_out.inputs, held_out.outputs) if held_out else float("nan")
+    return FitReport(updates, final, error, time.monotonic() - started)
+
+
+def usable_device(name: str) -> torch.device:
+    """The device that PyTorch knows as ``name``.
+
+    Raises:
+        MbmfError: it does not know it, or cannot use it here.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).sum().item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).partition("\n")[0]
+        raise MbmfError(f"device: expected one that PyTorch can use here, such as cpu; got {name!r}: {why}") from error
+    return device
+
+
+def _descend(
+    model: Dynamics,
+    pairs: Tensor,
+    n_inputs: int,
+    updates: int,
+    config: TrainConfig,
+    seed: int,
+    weights: Tensor | None,
+    progress: Callable[[float, float], None] | None,
+) -> float:
+    """Take gradient steps on standardised inputs and outputs, side by side in ``pairs`` (N, ·); the last loss."""
+    device = pairs.device
+    generator = torch.Generator(device).manual_seed(seed)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, updates) if config.cosine else None
-    cumulated = None if weights is None else weights.double().cumsum(0)
-    started = reported = time.monotonic()
-    loss = torch.zeros(())
+    cumulated = None if weights is None else weights.double().cumsum(0).to(device)
+    reported, loss = time.monotonic(), torch.zeros(())
+    shape = model.members, config.batch_size
     for update in range(updates):
         if cumulated is None:
-            rows = torch.randint(len(pairs), (model.members, config.batch_size), generator=generator)
+            rows = torch.randint(len(pairs), shape, generator=generator, device=device)
         else:
-            draws = torch.rand((model.members, config.batch_size), generator=generator, dtype=torch.float64)
+            draws = torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
             rows = torch.searchsorted(cumulated, draws * cumulated[-1], right=True).clamp_max(len(pairs) - 1)
         chosen = pairs.index_select(0, rows.flatten()).view(*rows.shape, -1)  # (E, B, ·)
         batch, target = chosen[..., :n_inputs], chosen[..., n_inputs:]
         if config.input_noise:
-            batch = batch + config.input_noise * torch.randn(batch.shape, generator=generator)
+            batch = batch + config.input_noise * torch.randn(batch.shape, generator=generator, device=device)
         if config.target_noise:
-            target = target + config.target_noise * torch.randn(target.shape, generator=generator)
+            target = target + config.target_noise * torch.randn(target.shape, generator=generator, device=device)
         loss = model.loss(batch, target).sum()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -124,7 +165,4 @@ def fit(
         raise MbmfError(
             "training diverged: the loss is not finite; lower learning_rate or look for outliers in the data"
         )
-    if progress:
-        progress(1.0, final)
-    error = one_step_error(model, held_out.inputs, held_out.outputs) if held_out else float("nan")
-    return FitReport(updates, final, error, time.monotonic() - started)
+    return final
