@@ -30,7 +30,7 @@ import tyro
 
 from mbmf_ros.data.collect import collect_random
 from mbmf_ros.dynamics.dataset import make_dataset
-from mbmf_ros.dynamics.training import usable_device
+from mbmf_ros.dynamics.device import usable_device
 from mbmf_ros.experiments.provenance import revision
 from mbmf_ros.robots import profile, robot
 

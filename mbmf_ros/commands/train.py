@@ -59,9 +59,9 @@ class Train:
 
     def run(self) -> int:
         from mbmf_ros.control.presets import preset
+        from mbmf_ros.dynamics.device import usable_device
         from mbmf_ros.dynamics.io import save_model
         from mbmf_ros.dynamics.learn import train_model
-        from mbmf_ros.dynamics.training import usable_device
         from mbmf_ros.experiments.provenance import revision
         from mbmf_ros.robots import robot
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.dynamics.dataset import make_dataset, split
+from mbmf_ros.dynamics.device import usable_device
 from mbmf_ros.dynamics.io import ModelInfo, layout_hash
 from mbmf_ros.dynamics.model import Dynamics, DynamicsConfig
 from mbmf_ros.dynamics.rollout_tuning import tune
-from mbmf_ros.dynamics.training import FitReport, TrainConfig, fit, usable_device
+from mbmf_ros.dynamics.training import FitReport, TrainConfig, fit
 from mbmf_ros.dynamics.validation import Validation, one_step_error, validate
 
 OPEN_LOOP_STEPS = 10

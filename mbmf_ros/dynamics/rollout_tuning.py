@@ -18,6 +18,7 @@ from torch.nn import functional
 from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.data.store import TransitionStore
 from mbmf_ros.dynamics.dataset import windows
+from mbmf_ros.dynamics.device import computed_on
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.errors import MbmfError
 from mbmf_ros.robots.symmetry import symmetry_group
@@ -68,16 +69,15 @@ def tune(
         The last loss: mean over steps of half the squared error, in standard deviations of a step's change.
 
     Raises:
-        MbmfError: no stretch is long enough, or the loss is not finite.
+        MbmfError: no stretch is long enough, the loss is not finite, or the device's memory is full.
     """
     device = device or torch.device("cpu")
-    stretches = [part.to(device) for part in _stretches(model, store, config.steps, seed)]
-    images = [[part.to(device) for part in image] for image in _images(model)] if symmetries else [None]
-    model.to(device).requires_grad_(True)
-    try:
-        loss = _descend(model, stretches, images, config, seed, progress)
-    finally:
-        model.to("cpu").requires_grad_(False)
+    stretches, matrices = _stretches(model, store, config.steps, seed), _images(model)
+    model.requires_grad_(True)
+    with computed_on(device, model):
+        images = [[part.to(device) for part in image] for image in matrices] if symmetries else [None]
+        loss = _descend(model, [part.to(device) for part in stretches], images, config, seed, progress)
+    model.requires_grad_(False)
     if progress:
         progress(1.0, loss)
     return loss

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mbmf_ros.config import Ranged, ranged
 from mbmf_ros.dynamics.dataset import Dataset
+from mbmf_ros.dynamics.device import computed_on, usable_device
 from mbmf_ros.dynamics.model import Dynamics
 from mbmf_ros.dynamics.rollout_tuning import RolloutTuningConfig
 from mbmf_ros.dynamics.validation import one_step_error
@@ -83,7 +84,7 @@ def fit(
         progress: called about once a second with the share done and the current loss.
 
     Raises:
-        MbmfError: the loss is not finite, or there is no such device.
+        MbmfError: the loss is not finite, or the device cannot be used.
     """
     started, device = time.monotonic(), usable_device(config.device)
     model.requires_grad_(True)  # a model from a file is frozen
@@ -95,30 +96,12 @@ def fit(
     y = (train.outputs - model.output_mean) / model.output_std
     pairs, n_inputs = torch.cat([z, y], dim=1), z.shape[1]  # side by side: a batch is one gather
     updates = max(config.min_updates, config.epochs * (recorded or len(train)) // config.batch_size)
-    model.to(device)
-    try:
+    with computed_on(device, model):
         final = _descend(model, pairs.to(device), n_inputs, updates, config, seed, weights, progress)
-    finally:
-        model.to("cpu")
     if progress:
         progress(1.0, final)
     error = one_step_error(model, held_out.inputs, held_out.outputs) if held_out else float("nan")
     return FitReport(updates, final, error, time.monotonic() - started)
-
-
-def usable_device(name: str) -> torch.device:
-    """The device that PyTorch knows as ``name``.
-
-    Raises:
-        MbmfError: it does not know it, or cannot use it here.
-    """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).sum().item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        why = str(error).partition("\n")[0]
-        raise MbmfError(f"device: expected one that PyTorch can use here, such as cpu; got {name!r}: {why}") from error
-    return device
 
 
 def _descend(

@@ -126,7 +126,7 @@ def test_one_robot_of_several_is_chosen_by_its_topic(place: Path, store: Transit
     assert 150 < load_model(place / "m.safetensors", SPEC)[1].transitions < 200
 
 
-def test_bad_bags_get_one_line_and_code_2(place: Path, store: TransitionStore, capsys: pytest.CaptureFixture[str]):
+def test_bad_input_gets_one_line_and_code_2(place: Path, store: TransitionStore, capsys: pytest.CaptureFixture[str]):
     still = Episode(np.repeat(store.episodes[0].measurements[:1], 9, axis=0), np.zeros((8, SPEC.nu)))
     recorded("still", messages(TransitionStore(SPEC, [still])))
     recorded("bag", messages(store)[:50])
@@ -141,6 +141,7 @@ def test_bad_bags_get_one_line_and_code_2(place: Path, store: TransitionStore, c
         ("--bag still", "robot 'ant' never moves there"),
         ("--bag bag --topic /robot2/state", "robot 'ant' on /robot2/state, found none"),
         ("--bag bag --robot hopper", "found robot 'ant'; choose it with --robot"),
+        ("--bag bag --device cuda:99", "expected one that PyTorch can use here, such as cpu; got 'cuda:99'"),
     ]:
         assert cli.main(["train", *line.split(), *QUICK, "--out", "m.safetensors"]) == 2
         (complaint,) = [text for text in capsys.readouterr().err.splitlines() if text.startswith("mbmf: ")]

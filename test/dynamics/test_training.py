@@ -161,17 +161,6 @@ def test_a_device_that_cannot_compute_here_is_named_before_anything_changes(data
         assert torch.equal(value, before[name]), name
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU that PyTorch can use")
-def test_a_gpu_learns_as_much_and_leaves_the_model_in_the_processors_memory(data: tuple[Dataset, Dataset]):
-    short, errors = dataclasses.replace(QUICK, input_noise=0.01, target_noise=0.01), []
-    for device in ("cpu", "cuda"):
-        model = Dynamics(SPEC, SMALL)
-        weights = torch.ones(len(data[0])) if device == "cuda" else None
-        errors.append(fit(model, *data, dataclasses.replace(short, device=device), weights=weights).one_step_error)
-        assert {value.device.type for value in model.state_dict().values()} == {"cpu"}
-    assert errors[1] == pytest.approx(errors[0], rel=0.1)
-
-
 def test_progress_ends_at_one(data: tuple[Dataset, Dataset]):
     told: list[tuple[float, float]] = []
     short = dataclasses.replace(QUICK, min_updates=5, epochs=0)
