@@ -16,10 +16,10 @@ import yaml
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 # At its usual 1 m/s the ant falls by itself about once in ten minutes of sharp turns, which is not the faults' doing.
-STEADY = "/**/mpc_controller:\n  ros__parameters:\n    follow_path: {speed_cap_mps: 0.5}\n"
+STEADY = "/**/mpc_controller:\n  ros__parameters:\n    follow_path: {speed_cap_mps: %g}\n"
 # So that a busy computer, with tests beside it, does not fail what it does not test. Where every third answer is late,
 # the ant fell after 3 of 1000 jumps of its clock at 0.5 m/s, after none at 0.3.
-UNHURRIED_ANT = STEADY.replace("0.5", "0.3") + "    icem: {batch_size: 64, time_steps: 12}\n"
+QUICK = "    icem: {batch_size: 64, time_steps: 12}\n"
 UNHURRIED = {"rate": 50.0, "max_age": 0.15}
 DISK_MB = 48
 OTHERS = {"mpc_controller", "dynamics_learner", "waypoints", "display"}
@@ -60,7 +60,7 @@ class Graphs:
         """The simulated ant; it logs to a small disk, where the kernel lets us mount one for it."""
         from fault_graph import FaultGraph
 
-        home = self._home(STEADY)
+        home = self._home(STEADY % 0.5)
         mount = f'mount -t tmpfs -o size={DISK_MB}m tmpfs {home / "disk"} && exec "$@"'
         wrap = (*_ALONE, "sh", "-c", mount, "sh")
         may = subprocess.run([*wrap, "true"], capture_output=True, check=False).returncode == 0
@@ -80,7 +80,7 @@ class Graphs:
         from mbmf_ros.config import load_yaml
         from mbmf_ros.shared_files import shared_file
 
-        home = self._home(UNHURRIED_ANT)
+        home = self._home(STEADY % 0.3 + QUICK)
         content = load_yaml(shared_file("config", "hardware", "ant_stand_in.yaml"))
         for name in ("joint_states", "imu", "pose"):
             content[name] |= UNHURRIED
